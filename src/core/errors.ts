@@ -15,7 +15,6 @@ export const errorCodes = [
   'login_taken',
   'email_taken',
   'user_not_found',
-  'account_unavailable',
   'unavailable',
   'internal',
 ] as const;

@@ -1,3 +1,5 @@
+import { isIP } from 'node:net';
+
 /** Who is calling, as far as the connection can tell. */
 export type Caller = {
   /** Client address behind the declared proxies, e.g. `203.0.113.7` or `::1`. */
@@ -7,3 +9,96 @@ export type Caller = {
   /** True when the client reached us, or the declared proxy in front of us, over TLS. */
   readonly secure: boolean;
 };
+
+const userAgentLimit = 256;
+const requestIdPattern = /^[A-Za-z0-9._-]{1,64}$/;
+// Header values arrive as Latin-1, so the upper control block is possible too.
+const controlCharacters = /[\u0000-\u001f\u007f-\u009f]/g;
+
+/**
+ * Works out who is calling. Forwarded headers are believed only when the connection itself comes from a declared
+ * proxy: anybody can write them (attacks L12).
+ *
+ * @param socketAddress address of the connection's other end; `tls` tells whether that connection is encrypted
+ * @param trustedProxies addresses, not ranges, each as `normalizeAddress` spells it
+ */
+export function readCaller(
+  request: Request,
+  socketAddress: string,
+  tls: boolean,
+  trustedProxies: readonly string[],
+): Caller {
+  const peer = normalizeAddress(socketAddress) ?? socketAddress;
+  const userAgent = readUserAgent(request);
+  if (!trustedProxies.includes(peer)) return { address: peer, userAgent, secure: tls };
+  return {
+    address: readForwardedAddress(request, peer, trustedProxies),
+    userAgent,
+    secure: tls || readForwardedProtocol(request) === 'https',
+  };
+}
+
+/** The incoming `X-Request-Id` if it is harmless to repeat in headers and logs, otherwise a fresh one. */
+export function adoptRequestId(request: Request): string {
+  const given = request.headers.get('x-request-id');
+  return given !== null && requestIdPattern.test(given) ? given : nextRequestId();
+}
+
+/**
+ * One spelling for each address: IPv4-mapped IPv6 becomes IPv4, IPv6 its shortest lower-case form without a zone, so
+ * that counters kept by address cannot be dodged by respelling. Undefined for what is no address.
+ */
+export function normalizeAddress(text: string): string | undefined {
+  const version = isIP(text);
+  if (version === 0) return undefined;
+  if (version === 4) return text;
+  // The URL parser is the only canonical IPv6 writer at hand; brackets and zone are not its business.
+  const shortest = new URL(`http://[${text.replace(/%.*/, '')}]/`).hostname.slice(1, -1);
+  return shortest.startsWith('::ffff:') ? mappedAddress(shortest) : shortest;
+}
+
+/** `::ffff:cb00:7107` → `203.0.113.7`; anything but two groups after the prefix stays as it is. */
+function mappedAddress(address: string): string {
+  const groups = address.slice('::ffff:'.length).split(':');
+  if (groups.length !== 2) return address;
+  const [high = 0, low = 0] = groups.map((group) => Number.parseInt(group, 16));
+  return `${high >> 8}.${high & 255}.${low >> 8}.${low & 255}`;
+}
+
+function readUserAgent(request: Request): string {
+  const given = request.headers.get('user-agent');
+  return given === null ? '' : given.slice(0, userAgentLimit).replace(controlCharacters, '');
+}
+
+/**
+ * Reads `X-Forwarded-For` from the right, the side our own proxies write, and stops at the first address that is not
+ * one of them: everything further left was sent by the client and may be invented.
+ */
+function readForwardedAddress(request: Request, peer: string, trustedProxies: readonly string[]): string {
+  let nearest = peer;
+  let rest = request.headers.get('x-forwarded-for') ?? '';
+  while (rest !== '') {
+    const comma = rest.lastIndexOf(',');
+    const address = normalizeAddress(rest.slice(comma + 1).trim());
+    // A damaged entry ends the part we can believe; the proxy that let it through is then the caller.
+    if (address === undefined) return nearest;
+    nearest = address;
+    if (!trustedProxies.includes(nearest)) return nearest;
+    rest = rest.slice(0, Math.max(comma, 0));
+  }
+  return nearest;
+}
+
+/** The right-most protocol is the one the proxy in front of us has seen itself. */
+function readForwardedProtocol(request: Request): string | undefined {
+  return request.headers.get('x-forwarded-proto')?.split(',').at(-1)?.trim().toLowerCase();
+}
+
+// An id only has to differ from all others, so a counter behind a random start is enough: a UUID costs five times as much.
+const requestIdPrefix = crypto.randomUUID().replaceAll('-', '').slice(0, 16);
+let requestCount = 0;
+
+function nextRequestId(): string {
+  requestCount += 1;
+  return `${requestIdPrefix}-${requestCount.toString(36)}`;
+}

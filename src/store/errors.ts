@@ -21,3 +21,40 @@ export function isStoreTrouble(error: unknown): boolean {
 export function isDuplicate(error: unknown): boolean {
   return error instanceof StoreError && error.word === 'duplicate';
 }
+
+/**
+ * Puts what a driver threw into one of the store's words (docs of the drivers: SQLite result codes, PostgreSQL appendix A).
+ * @returns a `StoreError` with the driver's error as cause, or the error itself when it is a mistake of ours
+ */
+export function translate(error: unknown): unknown {
+  if (error instanceof StoreError || !(error instanceof Error)) return error;
+  const { code, errno } = error as Error & { code?: unknown; errno?: unknown };
+  const word = typeof code === 'string' ? findWord(code, errno) : undefined;
+  return word === undefined ? error : new StoreError(word, error);
+}
+
+type Pattern = readonly [RegExp, StoreWord];
+
+const codePatterns: readonly Pattern[] = [
+  [/^SQLITE_CONSTRAINT_(UNIQUE|PRIMARYKEY)$/, 'duplicate'],
+  [/^SQLITE_(BUSY|LOCKED)/, 'busy'],
+  [/^SQLITE_(FULL|READONLY|IOERR|CANTOPEN|CORRUPT|NOTADB)/, 'unavailable'],
+  [/^ERR_POSTGRES_(CONNECTION|IDLE_TIMEOUT|LIFETIME_TIMEOUT)/, 'unavailable'],
+];
+
+const statePatterns: readonly Pattern[] = [
+  [/^23505$/, 'duplicate'],
+  [/^(40001|40P01|55P03)$/, 'busy'],
+  // 25P03: the server ended the session of a transaction that stood still, as after a freeze of this process.
+  [/^(57014|57P0[1-3]|53...|08...|25006|25P03)$/, 'unavailable'],
+];
+
+/** Bun.SQL hides the SQLSTATE in `errno`; its `code` is the same for every error of the server. */
+function findWord(code: string, errno: unknown): StoreWord | undefined {
+  if (code !== 'ERR_POSTGRES_SERVER_ERROR') return matchWord(codePatterns, code);
+  return matchWord(statePatterns, String(errno));
+}
+
+function matchWord(patterns: readonly Pattern[], text: string): StoreWord | undefined {
+  return patterns.find(([pattern]) => pattern.test(text))?.[1];
+}

@@ -4,9 +4,12 @@
  * `integer` on SQLite and `double precision` on PostgreSQL, whose 64-bit integers would arrive as strings.
  */
 export type Schema = {
-  /** One row a name: schema marks and the session epoch. */
+  /** `schema`: number of the last migration. */
   meta: { name: string; value: string };
-  /** Last identifier given out per table: identifiers are never used twice, also after a deletion. */
+  /**
+   * `session_epoch`: sessions of another epoch are dead (a restored backup raises it). Any other name is a table: the last
+   * identifier given out in it, so that none is used twice, also after a deletion.
+   */
   counters: { name: string; value: number };
 
   enterprises: { id: number; name: string };
@@ -90,8 +93,8 @@ export type UsersTable = {
   password_change_due: number;
   /** Wrong passwords in a row over every name this user signs in with; at 100 password sign-in is off until reset. */
   failed_passwords: number;
-  /** Sessions created before this session number are dead, whatever their row says. */
-  sessions_not_before: number;
+  /** Raised by whatever ends all sessions: one of an older generation is dead, whatever its row says. */
+  session_generation: number;
   created_at: number;
   created_by: number | null;
   updated_at: number;
@@ -101,9 +104,9 @@ export type UsersTable = {
 export type SessionsTable = {
   /** Public id, 22 base64url characters; not a credential. */
   id: string;
-  /** Position in the order of opening, compared with the user's `sessions_not_before`. */
-  number: number;
   user_id: number;
+  /** The user's `session_generation` when it was opened. */
+  generation: number;
   /** Which way in opened it, e.g. `ecgrid-rest`. */
   entry: string;
   /** SHA-256 of an opaque secret (cookie and, later, SOAP and appliance tokens); null for JWT sessions. */
@@ -116,6 +119,7 @@ export type SessionsTable = {
   previous_jti: string | null;
   rotated_ms: number | null;
   api_key_id: number | null;
+  /** The store's `session_epoch` when it was opened. */
   epoch: number;
   idle_seconds: number | null;
   created_at: number;

@@ -1,0 +1,78 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { startApp } from '../app.ts';
+import { loadConfig } from '../config.ts';
+import { createLog } from '../log.ts';
+import { demoKey, demoUsers, writeDemoData } from './demo-data.ts';
+import { printLine } from './output.ts';
+import { stopOnSignal } from './serve.ts';
+import { UsageError } from './with-core.ts';
+
+/** Where published passwords may be served: nobody else can connect to these. */
+const loopback = ['127.0.0.1', '::1', 'localhost'];
+
+/** `cardea demo`: the whole product on a throw-away directory with the documents' example users. */
+export async function demo(): Promise<void> {
+  const configured = loadConfig({ ...process.env, CARDEA_DATABASE_URL: '' });
+  if (!loopback.includes(configured.host)) {
+    throw new UsageError(`The demo has published passwords, so it listens on loopback only; CARDEA_HOST is ${configured.host}.`);
+  }
+  const directory = mkdtempSync(join(tmpdir(), 'cardea-demo-'));
+  const removeDirectory = () => rmSync(directory, { recursive: true, force: true });
+  const config = { ...configured, data: directory, shutdown: { ...configured.shutdown, drainMs: 0 } };
+  const log = createLog('warn');
+  try {
+    const app = await startApp({ config, log, prepare: writeDemoData });
+    stopOnSignal(app, config, log, () => {
+      removeDirectory();
+      printLine('\nStopped; the demo data is gone.');
+    });
+    printLine(describeDemo(app.url));
+  } catch (error) {
+    removeDirectory();
+    throw error;
+  }
+}
+
+/** What a newcomer reads and pastes. */
+export function describeDemo(url: string): string {
+  const { john, soap, admin } = demoUsers;
+  const json = "-H 'Content-Type: application/json'";
+  const takeToken = `| grep -o '"token":"[^"]*"' | cut -d'"' -f4)`;
+  return `
+  ==========================================================================
+   CARDEA DEMO: example users with PUBLISHED passwords. Never for real use.
+   Loopback only; everything is thrown away when it stops (Ctrl-C).
+  ==========================================================================
+
+  Listening on ${url}
+
+  Users      ${john.login} / ${john.password}   (4821, MailboxAdmin, with an API key)
+             ${soap.login} / ${soap.password}             (12345, MailboxUser)
+             ${admin.login} / ${admin.password}                    (1, Root)
+  API key    ${demoKey}   (of 4821)
+
+--- ECGrid REST v2 ---------------------------------------------------------
+
+curl -X POST ${url}/v2/auth/session -H 'X-API-Key: ${demoKey}'
+
+curl -X POST ${url}/v2/auth/login ${json} -d '{"login":"${john.login}","password":"${john.password}"}'
+
+TOKEN=$(curl -s -X POST ${url}/v2/auth/login ${json} -d '{"login":"${john.login}","password":"${john.password}"}' ${takeToken}
+curl -X POST ${url}/v2/auth/session -H "Authorization: Bearer $TOKEN"
+TOKEN=$(curl -s -X POST ${url}/v2/auth/refresh ${json} -d "{\\"token\\":\\"$TOKEN\\"}" ${takeToken}
+curl -X POST ${url}/v2/auth/logout -H "Authorization: Bearer $TOKEN"
+curl -X POST ${url}/v2/auth/session -H "Authorization: Bearer $TOKEN"
+
+--- UserSession ------------------------------------------------------------
+
+curl -X POST ${url}/auth/login ${json} -d '{"email":"${john.login}","password":"${john.password}"}'
+
+TOKEN=$(curl -s -X POST ${url}/auth/login ${json} -d '{"email":"${john.login}","password":"${john.password}"}' ${takeToken}
+curl ${url}/auth/session -H "Authorization: Bearer $TOKEN"
+curl -X POST ${url}/v2/auth/session -H "Authorization: Bearer $TOKEN"
+curl -X POST ${url}/auth/logout -H "Authorization: Bearer $TOKEN"
+curl ${url}/auth/session -H "Authorization: Bearer $TOKEN"
+`;
+}

@@ -1,0 +1,111 @@
+import { accessSync, constants, statfsSync, statSync } from 'node:fs';
+import { sql } from 'kysely';
+import { type Config, loadConfig } from '../config.ts';
+import { verifyAudit } from '../core/index.ts';
+import { databasePath, loadSigningKeys } from '../data-directory.ts';
+import { currentSchema, readSchema } from '../store/migrations/index.ts';
+import { openStore, type Store } from '../store/open.ts';
+import { printJson, printLine } from './output.ts';
+
+type Finding = { readonly check: string; readonly ok: boolean; readonly detail: string };
+
+/** `cardea doctor`: looks at everything a start depends on, changes nothing. @returns whether all is well */
+export async function doctor(flags: { readonly json?: boolean }): Promise<boolean> {
+  const config = loadConfig(process.env);
+  const findings = [
+    await look('data directory', () => lookAtDirectory(config)),
+    await look('signing keys', () => lookAtKeys(config)),
+    await look('clock', async () => lookAtClock()),
+    ...(await lookAtStore(config)),
+  ];
+  const ok = findings.every((finding) => finding.ok);
+  if (flags.json === true) printJson({ ok, findings });
+  else printFindings(findings, ok);
+  return ok;
+}
+
+function printFindings(findings: readonly Finding[], ok: boolean): void {
+  for (const { check, ok: good, detail } of findings) printLine(`${good ? 'ok  ' : 'BAD '} ${check.padEnd(16)} ${detail}`);
+  printLine(ok ? 'All is well.' : 'Something needs attention; see the lines marked BAD.');
+}
+
+/** A check that throws has found something: its message says what. */
+async function look(check: string, work: () => Promise<string>): Promise<Finding> {
+  try {
+    return { check, ok: true, detail: await work() };
+  } catch (error) {
+    return { check, ok: false, detail: error instanceof Error ? error.message : 'unknown trouble' };
+  }
+}
+
+async function lookAtDirectory({ data }: Config): Promise<string> {
+  const stat = statSync(data, { throwIfNoEntry: false });
+  if (stat === undefined) throw new Error(`${data} does not exist; "cardea serve" makes it.`);
+  if ((stat.mode & 0o077) !== 0) throw new Error(`${data} is open to other users; close it with: chmod 700 ${data}`);
+  accessSync(data, constants.R_OK | constants.W_OK | constants.X_OK);
+  const space = statfsSync(data);
+  const freeMb = Math.floor((space.bavail * space.bsize) / 1e6);
+  if (freeMb < 100) throw new Error(`${data} has only ${freeMb} MB of free space.`);
+  return `${data}, private, ${freeMb} MB free`;
+}
+
+async function lookAtKeys({ data }: Config): Promise<string> {
+  const { current, previous } = await loadSigningKeys(data, false);
+  return `current ${current.id}${previous === null ? '' : `, previous ${previous.id}`}`;
+}
+
+/** Expiry is judged by this clock: one that stands before this program was written is certainly wrong. */
+function lookAtClock(): string {
+  const now = new Date();
+  if (now.getUTCFullYear() < 2026) throw new Error(`the clock says ${now.toISOString()}, which is in the past.`);
+  return now.toISOString();
+}
+
+async function lookAtStore(config: Config): Promise<Finding[]> {
+  const url = config.databaseUrl === '' ? databasePath(config.data) : config.databaseUrl;
+  let store: Store | undefined;
+  const opened = await look('database', async () => {
+    // Opening reads back the settings that durability depends on, and refuses a server or file that is unfit.
+    store = await openStore({ url, create: false, allowUnsafeDurability: config.store.allowUnsafeDurability });
+    return describeEngine(store);
+  });
+  if (store === undefined) return [opened];
+  const open = store;
+  const findings = [
+    opened,
+    await look('schema', () => lookAtSchema(open)),
+    await look('integrity', () => lookAtIntegrity(open)),
+    await look('audit chain', () => lookAtAudit(open)),
+  ];
+  await open.close();
+  return findings;
+}
+
+async function describeEngine(store: Store): Promise<string> {
+  if (store.engine === 'postgres') {
+    const { rows } = await sql<{ version: string }>`select current_setting('server_version') as version`.execute(store.lists);
+    return `PostgreSQL ${rows[0]?.version}, commits are durable`;
+  }
+  const { rows } = await sql<{ version: string }>`select sqlite_version() as version`.execute(store.lists);
+  return `SQLite ${rows[0]?.version}, WAL, synchronous FULL`;
+}
+
+async function lookAtSchema(store: Store): Promise<string> {
+  const schema = await readSchema(store);
+  if (schema !== currentSchema) throw new Error(`schema ${schema}, but this program needs ${currentSchema}.`);
+  return `version ${schema}`;
+}
+
+async function lookAtIntegrity(store: Store): Promise<string> {
+  if (store.engine === 'postgres') return 'left to PostgreSQL';
+  const { rows } = await sql<{ quick_check: string }>`pragma quick_check`.execute(store.lists);
+  const first = rows[0]?.quick_check;
+  if (first !== 'ok') throw new Error(`the file is damaged (${first}); restore a backup.`);
+  return 'quick_check ok';
+}
+
+async function lookAtAudit(store: Store): Promise<string> {
+  const broken = await verifyAudit({ store });
+  if (broken !== null) throw new Error(`event ${broken} was edited, removed or slipped in.`);
+  return 'whole';
+}

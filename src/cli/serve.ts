@@ -1,0 +1,58 @@
+import { type App, startApp } from '../app.ts';
+import { type Config, loadConfig } from '../config.ts';
+import { type Core, createFirstAdministrator } from '../core/index.ts';
+import { createLog, type Log } from '../log.ts';
+import { printLine } from './output.ts';
+import { localCaller } from './with-core.ts';
+
+/** `cardea serve`: the real server, on the configured store. */
+export async function serve(): Promise<void> {
+  const config = loadConfig(process.env);
+  const log = createLog(config.log.level);
+  const app = await startApp({ config, log, prepare: announceFirstAdministrator });
+  log.info('server.started', { url: app.url, store: app.core.store.engine });
+  stopOnSignal(app, config, log);
+}
+
+async function announceFirstAdministrator(core: Core): Promise<void> {
+  const password = await createFirstAdministrator(core, localCaller());
+  if (password === null) return;
+  printLine('First start: an administrator was made.');
+  printLine('  login     admin');
+  printLine(`  password  ${password}`);
+  printLine('The password is shown this once and works for 24 hours; change it before (PUT /v2/auth/password).');
+}
+
+/**
+ * On SIGTERM or SIGINT: not ready any more, then after the drain time no new requests, then the rest finishes, then exit 0.
+ * A second signal ends the process at once.
+ */
+export function stopOnSignal(app: App, config: Config, log: Log, afterStop?: () => void): void {
+  let stopping = false;
+  const onSignal = (signal: NodeJS.Signals) => {
+    if (stopping) process.exit(1);
+    stopping = true;
+    log.info('server.stopping', { signal });
+    app.drain();
+    setTimeout(() => void finish(app, log, afterStop), config.shutdown.drainMs);
+  };
+  process.on('SIGTERM', onSignal);
+  process.on('SIGINT', onSignal);
+  // Without a listener the runtime dies of these.
+  process.on('SIGUSR1', () => log.info('signal.ignored', { signal: 'SIGUSR1' }));
+  process.on('SIGHUP', () => log.info('signal.ignored', { signal: 'SIGHUP' }));
+}
+
+async function finish(app: App, log: Log, afterStop: (() => void) | undefined): Promise<void> {
+  try {
+    await app.stop();
+    afterStop?.();
+    log.info('server.stopped');
+    await log.flush();
+    process.exit(0);
+  } catch (error) {
+    log.error('server.stop_failed', { error });
+    await log.flush();
+    process.exit(1);
+  }
+}

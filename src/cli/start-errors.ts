@@ -1,0 +1,33 @@
+import { ConfigError } from '../config.ts';
+import { CoreError } from '../core/index.ts';
+import { DataDirectoryError } from '../data-directory.ts';
+import { StoreError } from '../store/errors.ts';
+import { UsageError } from './with-core.ts';
+
+/** What the person at the terminal is told of an error: a sentence, and only for faults of ours the stack. */
+export function toStartError(error: unknown): string {
+  if (error instanceof ConfigError || error instanceof UsageError || error instanceof DataDirectoryError) {
+    return error.message;
+  }
+  if (error instanceof CoreError) return describeCoreError(error);
+  if (error instanceof StoreError) return describeStoreError(error);
+  if (!(error instanceof Error)) return 'something failed without saying why.';
+  if ((error as NodeJS.ErrnoException).code === 'EADDRINUSE') {
+    return 'the port is in use; choose another with CARDEA_HTTP_PORT (0 takes any free one).';
+  }
+  return error.message;
+}
+
+function describeCoreError({ code, detail }: CoreError): string {
+  if (code === 'input_invalid') return `${detail.field ?? 'input'} ${detail.reason ?? 'is not valid'}.`;
+  if (code === 'login_taken') return 'a user with this login (or with this e-mail) exists already.';
+  if (code === 'email_taken') return 'another user has this e-mail or uses it as login.';
+  if (code === 'user_not_found') return 'there is no such user.';
+  return `refused: ${code.replaceAll('_', ' ')}.`;
+}
+
+function describeStoreError(error: StoreError): string {
+  const cause = error.cause instanceof Error ? ` (${error.cause.message})` : '';
+  if (error.word === 'busy') return `the store is busy; try again.${cause}`;
+  return `the store cannot be reached or used${cause}.`;
+}

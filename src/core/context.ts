@@ -1,0 +1,119 @@
+import type { FactRow } from '../store/directory.ts';
+import type { UserRow } from '../store/users.ts';
+import type { AuthLevel, Status } from './access.ts';
+
+/** What a caller presents; the door found it, the core judges it. */
+export type Credential =
+  /** A JWT, as it came. */
+  | { readonly kind: 'bearer'; readonly token: string }
+  /** An API key in GUID layout. */
+  | { readonly kind: 'api_key'; readonly key: string }
+  /** The secret of a session cookie. */
+  | { readonly kind: 'cookie'; readonly secret: string };
+
+/** Where a request comes from, for throttle, audit and log. */
+export type CallerFacts = { readonly address: string; readonly userAgent: string; readonly requestId: string };
+
+export type UserFacts = {
+  readonly id: number;
+  readonly login: string;
+  readonly email: string;
+  readonly firstName: string;
+  readonly lastName: string;
+  readonly authLevel: AuthLevel;
+  readonly status: Status;
+  readonly createdAt: number;
+  /** E-mail of the user who created this one; null when the system did, or that user is gone. */
+  readonly createdBy: string | null;
+  readonly updatedAt: number;
+  readonly updatedBy: string | null;
+  /** Organization of the primary membership, null for none. */
+  readonly organizationId: number | null;
+  /** The user's mailbox in it, null for none. */
+  readonly mailboxId: number | null;
+};
+
+export type Membership = {
+  readonly organizationId: number;
+  readonly organizationKey: string;
+  readonly organizationName: string;
+  readonly enterpriseName: string;
+  readonly isPrimary: boolean;
+  readonly isAdmin: boolean;
+};
+
+/** What the directory says of a user beyond the user's own record. */
+export type DirectoryFacts = {
+  /** Primary first, then by name, then by id. */
+  readonly memberships: readonly Membership[];
+  /** Names, each once, in ascending code-point order. */
+  readonly roles: readonly string[];
+  /** Held directly or through a role; names, each once, in ascending code-point order. */
+  readonly permissions: readonly string[];
+};
+
+/** Whom a credential stands for, now: an immutable value that every contract's answer is a view of. Instants in seconds. */
+export type SessionContext = DirectoryFacts & {
+  readonly credential: Credential['kind'];
+  readonly user: UserFacts;
+  /** The session behind the credential; null for an API key, which has none. */
+  readonly session: { readonly id: string; readonly entry: string } | null;
+  /** When the session was opened, or the key made. */
+  readonly createdAt: number;
+  /** The earliest of token expiry, idle end and absolute end; for a key its own expiry, null for none. */
+  readonly expiresAt: number | null;
+  /** The user has to do something elsewhere first (change the password): nearly every operation is closed. */
+  readonly stepDue: boolean;
+};
+
+export function toUserFacts(row: UserRow): UserFacts {
+  return {
+    id: row.user_id,
+    login: row.login,
+    email: row.email,
+    firstName: row.first_name,
+    lastName: row.last_name,
+    authLevel: row.auth_level as AuthLevel,
+    status: row.status as Status,
+    createdAt: row.user_created_at,
+    createdBy: row.created_by_email,
+    updatedAt: row.user_updated_at,
+    updatedBy: row.updated_by_email,
+    organizationId: row.organization_id,
+    mailboxId: row.mailbox_id,
+  };
+}
+
+export function toDirectoryFacts(rows: readonly FactRow[]): DirectoryFacts {
+  return {
+    memberships: rows.filter((row) => row.kind === 'organization').map(toMembership).sort(compareMemberships),
+    roles: namesOf(rows, 'role'),
+    permissions: namesOf(rows, 'permission'),
+  };
+}
+
+function toMembership(row: FactRow): Membership {
+  return {
+    organizationId: row.id,
+    organizationKey: row.key,
+    organizationName: row.name,
+    enterpriseName: row.enterprise,
+    isPrimary: row.is_primary === 1,
+    isAdmin: row.is_admin === 1,
+  };
+}
+
+function compareMemberships(a: Membership, b: Membership): number {
+  if (a.isPrimary !== b.isPrimary) return a.isPrimary ? -1 : 1;
+  return compareCodePoints(a.organizationName, b.organizationName) || a.organizationId - b.organizationId;
+}
+
+function namesOf(rows: readonly FactRow[], kind: FactRow['kind']): string[] {
+  const names = rows.filter((row) => row.kind === kind).map((row) => row.name);
+  return [...new Set(names)].sort(compareCodePoints);
+}
+
+/** UTF-8 bytes sort as code points do; JavaScript's own order is that of UTF-16 units. */
+function compareCodePoints(a: string, b: string): number {
+  return Buffer.compare(Buffer.from(a), Buffer.from(b));
+}

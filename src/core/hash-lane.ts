@@ -1,0 +1,248 @@
+import { randomBytes } from 'node:crypto';
+import { setPriority } from 'node:os';
+import { fileURLToPath } from 'node:url';
+import { CoreError } from './errors.ts';
+import type { HashReply, HashRequest, Verdict } from './hash-worker.ts';
+
+/** The one way to hash and check passwords. Every promise rejects with `CoreError('unavailable')` when the lane is full, slow or closed. */
+export type Hasher = {
+  /** PHC string (argon2id) for a password already normalised, 1 to 1,024 bytes. */
+  hash(password: string): Promise<string>;
+  /** Compares with a stored PHC or bcrypt string; one that is damaged or overpriced is `damaged`, without any hash run. */
+  verify(password: string, stored: string): Promise<Verdict>;
+  /** Spends what `verify` of one of our own hashes costs; for unknown names (AUT-02). */
+  verifyDummy(password: string): Promise<void>;
+  /** True when a stored hash is weaker than today's parameters, so that a successful login stores a new one (AUT-14). */
+  isOutdated(stored: string): boolean;
+  /** Number of verifications handed to a child since start, dummies included. */
+  readonly evaluated: () => number;
+  /** Ends the children and waits until they are gone; open jobs reject. */
+  close(): Promise<void>;
+};
+
+/** `width` in child processes, `memoryKib` in KiB, `passes` as argon2's t, `queueLength` in jobs, `queueMs` in milliseconds. */
+export type HashLaneOptions = {
+  width: number;
+  memoryKib: number;
+  passes: number;
+  queueLength: number;
+  queueMs: number;
+};
+
+type Job = {
+  readonly request: HashRequest;
+  readonly resolve: (value: string) => void;
+  readonly reject: (error: Error) => void;
+};
+
+type Waiting = { readonly job: Job; readonly timer: Timer };
+
+type Child = { readonly process: Bun.Subprocess; ready: boolean; job: Job | null };
+
+type Lane = {
+  readonly options: HashLaneOptions;
+  readonly dummy: string;
+  readonly children: Set<Child>;
+  readonly waiting: Waiting[];
+  evaluated: number;
+  closed: boolean;
+};
+
+const lowestPriority = 19;
+const restartDelayMs = 1_000;
+const workerPath = fileURLToPath(new URL('./hash-worker.ts', import.meta.url));
+
+/**
+ * Starts `width` child processes (at least one) that hash at the lowest priority, so that a flood of logins cannot slow the session
+ * checks (reliability.md, 2.4). Returns before they are up; jobs given meanwhile wait in the queue like any others.
+ */
+export function startHasher(options: HashLaneOptions): Hasher {
+  const lane: Lane = {
+    options,
+    dummy: buildDummy(options),
+    children: new Set(),
+    waiting: [],
+    evaluated: 0,
+    closed: false,
+  };
+  for (let started = 0; started < Math.max(1, options.width); started++) startChild(lane);
+  return {
+    hash: (password) => hash(lane, password),
+    verify: (password, stored) => verify(lane, password, stored),
+    verifyDummy: async (password) => void (await runVerify(lane, password, lane.dummy)),
+    isOutdated: (stored) => isOutdated(options, stored),
+    evaluated: () => lane.evaluated,
+    close: () => close(lane),
+  };
+}
+
+/** Our own parameters over a random salt and a random result: costs a full check and matches nothing, yet needs no hash at start. */
+function buildDummy({ memoryKib, passes }: HashLaneOptions): string {
+  const part = () => randomBytes(32).toString('base64').replace('=', '');
+  return `$argon2id$v=19$m=${memoryKib},t=${passes},p=1$${part()}$${part()}`;
+}
+
+function hash(lane: Lane, password: string): Promise<string> {
+  const { memoryKib, passes } = lane.options;
+  return submit(lane, { kind: 'hash', password, memoryKib, passes });
+}
+
+async function verify(lane: Lane, password: string, stored: string): Promise<Verdict> {
+  return readStored(stored) === null ? 'damaged' : runVerify(lane, password, stored);
+}
+
+async function runVerify(lane: Lane, password: string, stored: string): Promise<Verdict> {
+  return (await submit(lane, { kind: 'verify', password, stored })) as Verdict;
+}
+
+function submit(lane: Lane, request: HashRequest): Promise<string> {
+  const { promise, resolve, reject } = Promise.withResolvers<string>();
+  admit(lane, { request, resolve, reject });
+  return promise;
+}
+
+function admit(lane: Lane, job: Job): void {
+  const idle = findIdle(lane);
+  if (lane.closed) job.reject(new CoreError('unavailable'));
+  else if (idle !== undefined) hand(lane, idle, job);
+  else if (lane.waiting.length >= lane.options.queueLength) job.reject(new CoreError('unavailable'));
+  else enqueue(lane, job);
+}
+
+function findIdle(lane: Lane): Child | undefined {
+  for (const child of lane.children) if (child.ready && child.job === null) return child;
+  return undefined;
+}
+
+function enqueue(lane: Lane, job: Job): void {
+  const timer = setTimeout(() => expire(lane, entry), lane.options.queueMs);
+  const entry: Waiting = { job, timer };
+  lane.waiting.push(entry);
+}
+
+function expire(lane: Lane, entry: Waiting): void {
+  const index = lane.waiting.indexOf(entry);
+  if (index === -1) return;
+  lane.waiting.splice(index, 1);
+  entry.job.reject(new CoreError('unavailable'));
+}
+
+function hand(lane: Lane, child: Child, job: Job): void {
+  child.job = job;
+  if (job.request.kind === 'verify') lane.evaluated++;
+  try {
+    child.process.send(job.request);
+  } catch {
+    // The channel closes before the exit is reported; killing makes sure that the exit, which rejects the job, does come.
+    child.process.kill('SIGKILL');
+  }
+}
+
+function handNext(lane: Lane, child: Child): void {
+  const next = lane.waiting.shift();
+  if (next === undefined) return;
+  clearTimeout(next.timer);
+  hand(lane, child, next.job);
+}
+
+function startChild(lane: Lane): void {
+  try {
+    const child: Child = {
+      process: spawnWorker(
+        (message) => onReply(lane, child, message),
+        () => onExit(lane, child),
+      ),
+      ready: false,
+      job: null,
+    };
+    lane.children.add(child);
+    lowerPriority(child.process.pid);
+  } catch {
+    // No process or memory left to fork with: the same as a child that dies before its first word.
+    restartLater(lane);
+  }
+}
+
+/** Nothing of our environment, files or flags reaches the child: it needs none, and a job must not depend on the working directory. */
+function spawnWorker(onMessage: (message: HashReply) => void, onDeath: () => void): Bun.Subprocess {
+  const flags = ['--no-env-file', '--config=/dev/null', '--no-install'];
+  return Bun.spawn([process.execPath, ...flags, workerPath], {
+    env: { PATH: process.env['PATH'] ?? '' },
+    stdio: ['ignore', 'ignore', 'inherit'],
+    serialization: 'json',
+    ipc: onMessage,
+    onExit: onDeath,
+  });
+}
+
+function lowerPriority(pid: number): void {
+  try {
+    setPriority(pid, lowestPriority);
+  } catch {
+    // Only costs latency under a flood; a sandbox that forbids it must not keep people from logging in.
+  }
+}
+
+function onReply(lane: Lane, child: Child, reply: HashReply): void {
+  const job = child.job;
+  child.ready = true;
+  child.job = null;
+  if (reply.kind === 'done') job?.resolve(reply.value);
+  if (reply.kind === 'failed') job?.reject(new Error('hash worker could not hash'));
+  handNext(lane, child);
+}
+
+function onExit(lane: Lane, child: Child): void {
+  lane.children.delete(child);
+  child.job?.reject(new CoreError('unavailable'));
+  if (lane.closed) return;
+  // One that never got up would be restarted without end at full speed.
+  if (child.ready) startChild(lane);
+  else restartLater(lane);
+}
+
+function restartLater(lane: Lane): void {
+  setTimeout(() => lane.closed || startChild(lane), restartDelayMs).unref();
+}
+
+async function close(lane: Lane): Promise<void> {
+  lane.closed = true;
+  for (const { job, timer } of lane.waiting.splice(0)) {
+    clearTimeout(timer);
+    job.reject(new CoreError('unavailable'));
+  }
+  const children = [...lane.children];
+  for (const child of children) child.process.kill('SIGKILL');
+  await Promise.all(children.map((child) => child.process.exited));
+}
+
+type StoredHash = { readonly algorithm: string; readonly memoryKib: number; readonly passes: number };
+
+// m and p are kept to six and two digits, salt to 8-64 bytes and result to 16-64, in base64 without padding (the PHC string format).
+const argon2Form =
+  /^\$(argon2id|argon2i|argon2d)\$v=19\$m=([1-9]\d{0,5}),t=([1-9]\d?),p=([1-9]\d?)\$[A-Za-z0-9+/]{11,86}\$[A-Za-z0-9+/]{22,86}$/;
+const bcryptForm = /^\$2[aby]\$(\d\d)\$[./A-Za-z0-9]{53}$/;
+
+/** The price of a stored hash, or null when it is damaged or dearer than 256 MiB, 10 passes, 16 lanes, bcrypt cost 14 (TC3: 4 GB ran 14 s). */
+function readStored(stored: string): StoredHash | null {
+  const bcrypt = bcryptForm.exec(stored);
+  if (bcrypt !== null)
+    return isWithin(Number(bcrypt[1]), 4, 14) ? { algorithm: 'bcrypt', memoryKib: 4, passes: 1 } : null;
+  const [, algorithm, m, t, p] = argon2Form.exec(stored) ?? [];
+  if (algorithm === undefined) return null;
+  const [memoryKib, passes, lanes] = [Number(m), Number(t), Number(p)];
+  // RFC 9106, 3.1: at least 8 KiB for each lane.
+  const affordable = isWithin(memoryKib, 8 * lanes, 262_144) && passes <= 10 && lanes <= 16;
+  return affordable ? { algorithm, memoryKib, passes } : null;
+}
+
+function isWithin(value: number, least: number, most: number): boolean {
+  return value >= least && value <= most;
+}
+
+/** Less memory, or less work in all; more memory with fewer passes at the same work is not weaker, so it is never exchanged. */
+function isOutdated({ memoryKib, passes }: HashLaneOptions, stored: string): boolean {
+  const found = readStored(stored);
+  if (found === null || found.algorithm !== 'argon2id') return true;
+  return found.memoryKib < memoryKib || found.memoryKib * found.passes < memoryKib * passes;
+}

@@ -1,0 +1,60 @@
+/** The only entrance to the core: operations, types and the closed lists. */
+export { type AuthLevel, authLevels, type Status, statuses } from './access.ts';
+export type { Actor } from './actors.ts';
+export { generateApiKey, revokeApiKey, storeApiKey } from './api-keys.ts';
+export { type AuditEvent, auditEvents, listAudit, verifyAudit } from './audit.ts';
+export { authenticate } from './authenticate.ts';
+export type {
+  CallerFacts,
+  Credential,
+  DirectoryFacts,
+  Membership,
+  SessionContext,
+  UserFacts,
+} from './context.ts';
+export { type Clock, type Core, type CoreLog, nowSeconds, type Policy } from './core.ts';
+export {
+  createOrganization,
+  removeMembership,
+  rename,
+  setMembership,
+  setRolePermissions,
+  setUserPermissions,
+  setUserRoles,
+} from './directory.ts';
+export { CoreError, type ErrorCode, type ErrorDetail, errorCodes, toCoreError } from './errors.ts';
+export { createFirstAdministrator } from './first-start.ts';
+export { type Hasher, startHasher } from './hash-lane.ts';
+export { admitUse, countRefusal } from './limits.ts';
+export { type KeyLoginInput, type LoginInput, login, loginWithKey } from './login.ts';
+export { createBlocklist, generatePassword } from './passwords.ts';
+export { createRateLimiter } from './rates.ts';
+export {
+  endAll,
+  endOne,
+  endOwnSession,
+  listSessions,
+  type OpenedSession,
+  type RefreshPolicy,
+  refreshSession,
+  type SessionPolicy,
+  type SessionSummary,
+} from './sessions.ts';
+export { startSweeping, sweepOnce } from './sweep.ts';
+export { type SigningKey, type SigningKeys, sessionMark, toSigningKey } from './tokens.ts';
+export { changePassword, type PasswordChange, resetUser, setPassword } from './user-passwords.ts';
+export {
+  changeRole,
+  createUser,
+  deleteUser,
+  getUser,
+  listUsers,
+  moveUser,
+  type NewUser,
+  type PlaceChanges,
+  type ProfileChanges,
+  setStatus,
+  type UserQuery,
+  updateProfile,
+  writeUser,
+} from './users.ts';

@@ -1,0 +1,292 @@
+import { transact } from '../store/open.ts';
+import * as store from '../store/sessions.ts';
+import { type Db, raiseGeneration } from '../store/users.ts';
+import { type Actor, actorId, requireAdministrable } from './actors.ts';
+import { record } from './audit.ts';
+import { authenticate, expiryOf, isSessionLive } from './authenticate.ts';
+import type { CallerFacts, SessionContext } from './context.ts';
+import { type Core, nowSeconds } from './core.ts';
+import { CoreError } from './errors.ts';
+import {
+  digestCookieSecret,
+  newCookieSecret,
+  newSessionId,
+  newTokenId,
+  type SigningKey,
+  signToken,
+  type TokenClaims,
+  verifyToken,
+} from './tokens.ts';
+
+/** How sessions opened through one way in live. */
+export type SessionPolicy = {
+  /** Name of the way in, kept with the session. */
+  readonly entry: string;
+  /** Idle limit in seconds, moved by use at any door; null for none. */
+  readonly idleSeconds: number | null;
+  /** Life of the token in seconds; null for as long as the session may last. */
+  readonly tokenSeconds: number | null;
+  /** What the client gets to present: a JWT, or the secret of a cookie. */
+  readonly form: 'token' | 'cookie';
+};
+
+export type OpenedSession = {
+  readonly context: SessionContext;
+  /** The JWT or the cookie's secret: shown to the client now, stored nowhere. */
+  readonly credential: string;
+  /** When that credential stops counting, whatever the idle limit says. Seconds. */
+  readonly credentialExpiresAt: number;
+};
+
+/** What a session just written lets its client present. */
+export type NewSession = Pick<OpenedSession, 'credential' | 'credentialExpiresAt'> & { readonly id: string };
+
+export type SessionOwner = { readonly userId: number; readonly generation: number; readonly apiKeyId: number | null };
+
+/** Writes a new session of a user whose row this transaction holds, and ends the oldest beyond the cap. */
+export async function openSession(
+  trx: Db,
+  core: Core,
+  owner: SessionOwner,
+  policy: SessionPolicy,
+  caller: CallerFacts,
+): Promise<NewSession> {
+  const now = nowSeconds(core);
+  const absoluteEnd = now + core.policy.absoluteSeconds;
+  const id = newSessionId();
+  const issued = policy.form === 'token' ? issueToken(core, id, owner.userId, policy.tokenSeconds, absoluteEnd) : null;
+  const secret = newCookieSecret();
+  await store.endOldestSessions(trx, owner.userId, core.policy.maxSessionsPerUser - 1, {
+    endedAt: now,
+    reason: 'too_many',
+  });
+  await store.insertSession(trx, {
+    id,
+    user_id: owner.userId,
+    generation: owner.generation,
+    entry: policy.entry,
+    secret_digest: issued === null ? digestCookieSecret(secret) : null,
+    live_jti: issued?.claims.jti ?? null,
+    live_issued_at: issued?.claims.iat ?? null,
+    live_expires_at: issued?.claims.exp ?? null,
+    live_key_id: issued === null ? null : core.keys.current.id,
+    previous_jti: null,
+    rotated_ms: null,
+    api_key_id: owner.apiKeyId,
+    idle_seconds: policy.idleSeconds,
+    created_at: now,
+    last_used_at: now,
+    absolute_expires_at: absoluteEnd,
+    ended_at: null,
+    end_reason: null,
+    address: caller.address,
+    user_agent: caller.userAgent,
+  });
+  return { id, credential: issued?.token ?? secret, credentialExpiresAt: issued?.claims.exp ?? absoluteEnd };
+}
+
+type IssuedToken = { readonly token: string; readonly claims: TokenClaims };
+
+function issueToken(
+  core: Core,
+  sid: string,
+  userId: number,
+  tokenSeconds: number | null,
+  absoluteEnd: number,
+): IssuedToken {
+  const iat = nowSeconds(core);
+  const exp = tokenSeconds === null ? absoluteEnd : Math.min(iat + tokenSeconds, absoluteEnd);
+  const claims = { ...fixedClaims(core, sid, userId), jti: newTokenId(), iat, exp };
+  return { token: signToken(core.keys.current, claims), claims };
+}
+
+function fixedClaims(core: Core, sid: string, userId: number): Pick<TokenClaims, 'iss' | 'aud' | 'sub' | 'sid'> {
+  return { iss: core.policy.tokenIssuer, aud: core.policy.tokenAudience, sub: String(userId), sid };
+}
+
+export type RefreshPolicy = {
+  /** Life of the new token in seconds, cut at the session's absolute end. */
+  readonly tokenSeconds: number;
+  /** How long after a refresh its predecessor still gets the same successor. */
+  readonly graceSeconds: number;
+};
+
+type RefreshOutcome = { readonly kind: 'opened'; readonly session: NewSession } | { readonly kind: 'refused' };
+
+/**
+ * Exchanges a session's live token for a new one; the old one is dead from the commit on. Presented again within the grace it gets
+ * the same successor, byte for byte; later, or older, it ends the session: somebody else holds it (RFC 9700, 4.14.2).
+ * @throws CoreError `session_invalid`, `step_due`
+ */
+export async function refreshSession(
+  core: Core,
+  token: string,
+  policy: RefreshPolicy,
+  caller: CallerFacts,
+): Promise<OpenedSession> {
+  const claims = verifyToken(core.keys, core.policy, token, nowSeconds(core));
+  if (claims === null) throw new CoreError('session_invalid');
+  const outcome = await transact(core.store, (trx) => rotate(trx, core, claims, policy, caller));
+  if (outcome.kind === 'refused') throw new CoreError('session_invalid');
+  const context = await authenticate(core, { kind: 'bearer', token: outcome.session.credential });
+  return { ...outcome.session, context };
+}
+
+/** A refusal is an outcome, not a throw: ending the session must be committed, not rolled back. */
+async function rotate(
+  trx: Db,
+  core: Core,
+  claims: TokenClaims,
+  policy: RefreshPolicy,
+  caller: CallerFacts,
+): Promise<RefreshOutcome> {
+  const now = nowSeconds(core);
+  const row = await store.lockSession(trx, claims.sid);
+  if (row === undefined || String(row.user_id) !== claims.sub || !isSessionLive(row, now)) return { kind: 'refused' };
+  if (row.password_change_due === 1) throw new CoreError('step_due');
+  if (row.live_jti === claims.jti) return { kind: 'opened', session: await replaceToken(trx, core, row, policy, caller) };
+  const successor = withinGrace(core, row, claims, policy) ? rebuildToken(core, row) : null;
+  if (successor !== null) return { kind: 'opened', session: successor };
+  await store.endSession(trx, row.id, { endedAt: now, reason: 'token_reused' });
+  await record(trx, core, 'session.reuse_detected', { actorId: null, targetId: row.user_id, sessionId: row.id, caller });
+  return { kind: 'refused' };
+}
+
+async function replaceToken(
+  trx: Db,
+  core: Core,
+  row: store.SessionRow,
+  policy: RefreshPolicy,
+  caller: CallerFacts,
+): Promise<NewSession> {
+  const { token, claims } = issueToken(core, row.id, row.user_id, policy.tokenSeconds, row.absolute_expires_at);
+  await store.rotateToken(trx, row.id, {
+    live_jti: claims.jti,
+    live_issued_at: claims.iat,
+    live_expires_at: claims.exp,
+    live_key_id: core.keys.current.id,
+    previous_jti: row.live_jti,
+    rotated_ms: core.clock(),
+    last_used_at: claims.iat,
+  });
+  await record(trx, core, 'session.refreshed', { actorId: row.user_id, sessionId: row.id, caller });
+  return { id: row.id, credential: token, credentialExpiresAt: claims.exp };
+}
+
+function withinGrace(core: Core, row: store.SessionRow, claims: TokenClaims, policy: RefreshPolicy): boolean {
+  if (row.previous_jti !== claims.jti || row.rotated_ms === null) return false;
+  return core.clock() - row.rotated_ms <= policy.graceSeconds * 1000;
+}
+
+/** HMAC is deterministic: the stored claims and the key that signed them give the very text that was sent before. */
+function rebuildToken(core: Core, row: store.SessionRow): NewSession | null {
+  const key = findKey(core, row.live_key_id);
+  if (key === null || row.live_jti === null || row.live_issued_at === null || row.live_expires_at === null) return null;
+  const claims = {
+    ...fixedClaims(core, row.id, row.user_id),
+    jti: row.live_jti,
+    iat: row.live_issued_at,
+    exp: row.live_expires_at,
+  };
+  return { id: row.id, credential: signToken(key, claims), credentialExpiresAt: claims.exp };
+}
+
+function findKey(core: Core, id: string | null): SigningKey | null {
+  if (core.keys.current.id === id) return core.keys.current;
+  return core.keys.previous?.id === id ? core.keys.previous : null;
+}
+
+/**
+ * Ends the session behind the context, durably. A key has no session: nothing ends, and the key stays valid.
+ * @throws CoreError `session_invalid` when somebody else ended it a moment before
+ */
+export async function endOwnSession(core: Core, context: SessionContext, caller: CallerFacts): Promise<void> {
+  if (context.session === null) return;
+  const ended = await endOne(core, context.session.id, { actorId: context.user.id, targetId: context.user.id, caller });
+  if (!ended) throw new CoreError('session_invalid');
+}
+
+type EndFacts = { readonly actorId: number | null; readonly targetId?: number; readonly caller: CallerFacts };
+
+/** Ends one session by its public id. @returns whether it was there and had not ended */
+export function endOne(core: Core, sessionId: string, facts: EndFacts): Promise<boolean> {
+  return transact(core.store, (trx) => endWithin(trx, core, sessionId, facts));
+}
+
+/** `endOne` as part of a larger change. */
+export async function endWithin(trx: Db, core: Core, sessionId: string, facts: EndFacts): Promise<boolean> {
+  const end = { endedAt: nowSeconds(core), reason: facts.actorId === null ? 'administrator' : 'logout' };
+  const ended = await store.endSession(trx, sessionId, end);
+  if (ended) await record(trx, core, 'session.ended', { ...facts, sessionId });
+  return ended;
+}
+
+/**
+ * Ends a user's sessions within the transaction of the change that calls for it: also those of logins in flight, which find the
+ * generation raised. `keepId` names one session that goes on.
+ */
+export async function endAllSessions(trx: Db, core: Core, userId: number, reason: string, keepId?: string): Promise<number> {
+  const generation = await raiseGeneration(trx, userId);
+  const count = await store.endUserSessions(trx, userId, { endedAt: nowSeconds(core), reason }, keepId);
+  if (keepId !== undefined) await store.renewGeneration(trx, keepId, generation);
+  return count;
+}
+
+/**
+ * Ends all sessions of a user, logins in flight included; API keys stay.
+ * @returns how many were open
+ * @throws CoreError `access_denied`, `user_not_found`
+ */
+export async function endAll(core: Core, actor: Actor, userId: number, caller: CallerFacts): Promise<number> {
+  await requireAdministrable(core, actor, userId, { orSelf: true });
+  return transact(core.store, async (trx) => {
+    const count = await endAllSessions(trx, core, userId, 'ended_all');
+    const facts = { actorId: actorId(actor), targetId: userId, caller };
+    await record(trx, core, 'sessions.ended_all', { ...facts, detail: { count } });
+    return count;
+  });
+}
+
+export type SessionSummary = {
+  readonly id: string;
+  readonly userId: number;
+  readonly login: string;
+  readonly entry: string;
+  readonly createdAt: number;
+  readonly lastUsedAt: number;
+  readonly expiresAt: number;
+  readonly endedAt: number | null;
+  readonly live: boolean;
+  readonly address: string;
+  readonly userAgent: string;
+};
+
+const longestList = 200;
+
+export type SessionQuery = { readonly userId?: number; readonly limit?: number; readonly liveOnly?: boolean };
+
+/** Sessions of one user, or of everybody, newest first; ended ones too while their rows are kept (24 h). At most 200. */
+export async function listSessions(core: Core, query: SessionQuery): Promise<SessionSummary[]> {
+  const now = nowSeconds(core);
+  const limit = Math.min(query.limit ?? longestList, longestList);
+  const liveAt = query.liveOnly === true ? now : undefined;
+  const rows = await store.listSessions(core.store.lists, { userId: query.userId, liveAt, limit });
+  const summaries = rows.map((row) => toSummary(row, now));
+  return query.liveOnly === true ? summaries.filter((summary) => summary.live) : summaries;
+}
+
+function toSummary(row: store.SessionRow, now: number): SessionSummary {
+  return {
+    id: row.id,
+    userId: row.user_id,
+    login: row.login,
+    entry: row.entry,
+    createdAt: row.created_at,
+    lastUsedAt: row.last_used_at,
+    expiresAt: expiryOf(row),
+    endedAt: row.ended_at,
+    live: isSessionLive(row, now),
+    address: row.address,
+    userAgent: row.user_agent,
+  };
+}

@@ -1,0 +1,157 @@
+import { createHash, createHmac, randomBytes, timingSafeEqual } from 'node:crypto';
+
+/** A key that signs JWTs. `id` is public: it tells apart the current and the previous key. */
+export type SigningKey = { readonly id: string; readonly bytes: Uint8Array };
+export type SigningKeys = { readonly current: SigningKey; readonly previous: SigningKey | null };
+
+/** The seven claims of every token, in their order on the wire. */
+export type TokenClaims = {
+  readonly iss: string;
+  readonly aud: string;
+  readonly sub: string;
+  /** Public id of the server-side session, 22 base64url characters. */
+  readonly sid: string;
+  /** Id of this very token, 16 base64url characters. */
+  readonly jti: string;
+  readonly iat: number;
+  readonly exp: number;
+};
+
+const longestToken = 4096;
+const tokenShape = /^[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+$/;
+const tokenHeader = Buffer.from('{"alg":"HS256","typ":"JWT"}').toString('base64url');
+const guidShape = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i;
+const cookieShape = /^[A-Za-z0-9_-]{43}$/;
+
+/**
+ * Wraps key bytes for signing.
+ * @throws Error for keys under 256 bits, of one repeated byte, or printed in the documents
+ */
+export function toSigningKey(bytes: Uint8Array): SigningKey {
+  if (bytes.length < 32) throw new Error('a signing key has at least 32 bytes');
+  if (bytes.every((byte) => byte === bytes[0])) throw new Error('a signing key of one repeated byte is no secret');
+  // The signing vector of the ECGrid contract uses 00 01 02 …: whoever read it could sign.
+  if (bytes.every((byte, index) => byte === index % 256)) throw new Error('this signing key is printed in the documents');
+  return { id: sha256(bytes).slice(0, 8), bytes };
+}
+
+/** Makes a token; the same claims and key always give the same text. */
+export function signToken(key: SigningKey, claims: TokenClaims): string {
+  const signed = `${tokenHeader}.${Buffer.from(writeClaims(claims)).toString('base64url')}`;
+  return `${signed}.${signature(key, signed).toString('base64url')}`;
+}
+
+/**
+ * Judges all of a token that can be judged without the store: shape, canonical encoding, the literal header, signature, claims,
+ * issuer, audience, expiry. The steps and their order are those of the ECGrid contract, 5.2.
+ * @returns the claims, or null whatever is wrong
+ */
+export function verifyToken(
+  keys: SigningKeys,
+  expected: { readonly tokenIssuer: string; readonly tokenAudience: string },
+  token: string,
+  nowSeconds: number,
+): TokenClaims | null {
+  if (token.length > longestToken || !tokenShape.test(token)) return null;
+  const [header, payload, mac] = token.split('.') as [string, string, string];
+  // Decoders forgive padding and stray last bits: a second spelling of a token would be a second token.
+  if (header !== tokenHeader || !isCanonical(payload) || !isCanonical(mac)) return null;
+  if (!isSigned(keys, `${header}.${payload}`, Buffer.from(mac, 'base64url'))) return null;
+  const claims = readClaims(Buffer.from(payload, 'base64url'));
+  if (claims === null || claims.iss !== expected.tokenIssuer || claims.aud !== expected.tokenAudience) return null;
+  return claims.exp > nowSeconds ? claims : null;
+}
+
+function isCanonical(part: string): boolean {
+  return Buffer.from(part, 'base64url').toString('base64url') === part;
+}
+
+function signature(key: SigningKey, signed: string): Buffer {
+  return createHmac('sha256', key.bytes).update(signed).digest();
+}
+
+function isSigned(keys: SigningKeys, signed: string, mac: Buffer): boolean {
+  if (mac.length !== 32) return false;
+  if (timingSafeEqual(signature(keys.current, signed), mac)) return true;
+  return keys.previous !== null && timingSafeEqual(signature(keys.previous, signed), mac);
+}
+
+function writeClaims({ iss, aud, sub, sid, jti, iat, exp }: TokenClaims): string {
+  return JSON.stringify({ iss, aud, sub, sid, jti, iat, exp });
+}
+
+/** Only this product signs, so only its own spelling counts: no repeated, reordered, missing or further member, no `1.0`. */
+function readClaims(payload: Buffer): TokenClaims | null {
+  const text = payload.toString('utf8');
+  let parsed: unknown;
+  try {
+    parsed = JSON.parse(text);
+  } catch {
+    return null;
+  }
+  if (!isClaims(parsed) || writeClaims(parsed) !== text) return null;
+  return parsed;
+}
+
+function isClaims(value: unknown): value is TokenClaims {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) return false;
+  const { iss, aud, sub, sid, jti, iat, exp } = value as Record<keyof TokenClaims, unknown>;
+  return (
+    typeof iss === 'string' &&
+    typeof aud === 'string' &&
+    matches(sub, /^[1-9][0-9]{0,9}$/) &&
+    matches(sid, /^[A-Za-z0-9_-]{22}$/) &&
+    matches(jti, /^[A-Za-z0-9_-]{16}$/) &&
+    Number.isSafeInteger(iat) &&
+    Number.isSafeInteger(exp)
+  );
+}
+
+function matches(value: unknown, pattern: RegExp): boolean {
+  return typeof value === 'string' && pattern.test(value);
+}
+
+/** 128 random bits as 22 base64url characters. */
+export function newSessionId(): string {
+  return randomBytes(16).toString('base64url');
+}
+
+/** 96 random bits as 16 base64url characters: unique within its session, and never a credential by itself. */
+export function newTokenId(): string {
+  return randomBytes(12).toString('base64url');
+}
+
+/** 128 random bits in GUID layout, lower case; no version or variant bits, so that all of them are random. */
+export function newGuid(): string {
+  return printGuid(randomBytes(16));
+}
+
+/** 256 random bits as 43 base64url characters. */
+export function newCookieSecret(): string {
+  return randomBytes(32).toString('base64url');
+}
+
+/** @returns the digest under which an API key is stored, or null for a text that is no dashed GUID; any hex case is the same key */
+export function digestApiKey(text: string): string | null {
+  if (!guidShape.test(text)) return null;
+  return sha256(Buffer.from(text.replaceAll('-', ''), 'hex'));
+}
+
+/** @returns the digest under which a session cookie is stored, or null for a text that cannot be one */
+export function digestCookieSecret(text: string): string | null {
+  return cookieShape.test(text) ? sha256(`cookie:${text}`) : null;
+}
+
+/** First 8 hex digits of the session id's digest: how logs and audit name a session. */
+export function sessionMark(sessionId: string): string {
+  return sha256(sessionId).slice(0, 8);
+}
+
+/** Lower-case hex SHA-256. */
+export function sha256(data: string | Uint8Array): string {
+  return createHash('sha256').update(data).digest('hex');
+}
+
+function printGuid(bytes: Buffer): string {
+  return bytes.toString('hex').replace(/^(.{8})(.{4})(.{4})(.{4})(.{12})$/, '$1-$2-$3-$4-$5');
+}

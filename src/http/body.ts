@@ -1,0 +1,140 @@
+import { HttpFault } from './faults.ts';
+
+/** Time a client has for the whole body: a body by drops would otherwise hold a request for the idle time-out. */
+const bodyDeadlineMs = 5_000;
+const firstBufferBytes = 1_024;
+const nothing: Uint8Array = new Uint8Array(0);
+
+const jsonTypePattern = /^application\/json(?:[ \t]*;[ \t]*charset=(?:utf-8|"utf-8"))?$/i;
+
+/**
+ * The whole body, of length 0 when there is none. Never keeps more than `limitBytes`.
+ *
+ * @param deadlineMs for tests; the default is what the server promises
+ * @throws HttpFault `body_too_large`; `too_slow` after the deadline or when the client has left
+ */
+export async function readBody(
+  request: Request,
+  limitBytes: number,
+  deadlineMs: number = bodyDeadlineMs,
+): Promise<Uint8Array> {
+  const declared = refuseDeclared(request, limitBytes);
+  if (declared === 0) return nothing;
+  // The runtime holds a client to its declared length, so nothing needs counting. Touching `request.body` would
+  // build a stream, which costs more than all the rest of this function.
+  if (declared !== undefined) return beforeDeadline(request.bytes(), deadlineMs);
+  return collectStream(request, limitBytes, deadlineMs);
+}
+
+/** Reads the body of an operation that ignores it: same limits as `readBody`, and nothing is kept. */
+export async function drainBody(
+  request: Request,
+  limitBytes: number,
+  deadlineMs: number = bodyDeadlineMs,
+): Promise<void> {
+  if (refuseDeclared(request, limitBytes) === 0) return;
+  let total = 0;
+  await readStream(request, deadlineMs, (chunk) => {
+    total += chunk.length;
+    if (total > limitBytes) throw new HttpFault('body_too_large');
+  });
+}
+
+/**
+ * Lets only `application/json` pass, with no parameter or `charset=utf-8`, not encoded. A header sent twice arrives
+ * joined by a comma and fails like any other text.
+ *
+ * @throws HttpFault `unsupported_media_type`
+ */
+export function requireJsonType(request: Request): void {
+  const type = request.headers.get('content-type');
+  if (type === null || !jsonTypePattern.test(type)) throw new HttpFault('unsupported_media_type');
+  const encoding = request.headers.get('content-encoding');
+  if (encoding !== null && encoding.toLowerCase() !== 'identity') throw new HttpFault('unsupported_media_type');
+}
+
+/**
+ * Refuses a credential header that came twice. The runtime joins repeats with a comma, which no credential of ours
+ * contains, and picking either half would let a proxy in front of us see another caller than we do (attacks K10).
+ *
+ * @throws HttpFault `repeated_header` naming the header
+ */
+export function refuseRepeated(request: Request, names: readonly string[]): void {
+  for (const header of names) {
+    if (request.headers.get(header)?.includes(',')) throw new HttpFault('repeated_header', { header });
+  }
+}
+
+/** The declared length, undefined for a chunked body; refused at once when it is over the limit. */
+function refuseDeclared(request: Request, limitBytes: number): number | undefined {
+  const header = request.headers.get('content-length');
+  if (header === null) return request.headers.has('transfer-encoding') ? undefined : 0;
+  const declared = Number(header);
+  // The runtime lets two equal lengths pass as `5, 5`: such a body is counted while it arrives.
+  if (!Number.isSafeInteger(declared)) return undefined;
+  if (declared > limitBytes) throw new HttpFault('body_too_large');
+  return declared;
+}
+
+/**
+ * Collects a chunked body. It grows one buffer instead of keeping the chunks, since 16,384 chunks of one byte would
+ * cost a hundred times the limit.
+ */
+async function collectStream(request: Request, limitBytes: number, deadlineMs: number): Promise<Uint8Array> {
+  let buffer: Uint8Array = new Uint8Array(Math.min(firstBufferBytes, limitBytes));
+  let length = 0;
+  await readStream(request, deadlineMs, (chunk) => {
+    if (length + chunk.length > limitBytes) throw new HttpFault('body_too_large');
+    buffer = makeRoom(buffer, length + chunk.length, limitBytes);
+    buffer.set(chunk, length);
+    length += chunk.length;
+  });
+  return buffer.subarray(0, length);
+}
+
+/** The buffer itself when `needed` bytes fit, otherwise a copy at least twice as large, up to the limit. */
+function makeRoom(buffer: Uint8Array, needed: number, limitBytes: number): Uint8Array {
+  if (needed <= buffer.length) return buffer;
+  const larger = new Uint8Array(Math.min(limitBytes, Math.max(needed, buffer.length * 2)));
+  larger.set(buffer);
+  return larger;
+}
+
+/** Hands each chunk to `take` until the body ends; what `take` throws ends the reading. */
+async function readStream(request: Request, deadlineMs: number, take: (chunk: Uint8Array) => void): Promise<void> {
+  // Bun gives GET and HEAD no body, whatever was sent.
+  const reader = request.body?.getReader();
+  if (reader === undefined) return;
+  try {
+    await beforeDeadline(takeAll(reader, take), deadlineMs);
+  } catch (error) {
+    // Not awaited: the rest of a slow body may never come, and the connection is closed after the answer.
+    reader.cancel().catch(() => {});
+    throw error;
+  }
+}
+
+async function takeAll(
+  reader: { read(): Promise<{ done: boolean; value?: Uint8Array | undefined }> },
+  take: (chunk: Uint8Array) => void,
+): Promise<void> {
+  for (;;) {
+    const { done, value } = await reader.read();
+    if (done) return;
+    if (value !== undefined) take(value);
+  }
+}
+
+/** Waits for `work` until the deadline. A client that left counts as too slow: nobody will read the answer. */
+async function beforeDeadline<T>(work: Promise<T>, deadlineMs: number): Promise<T> {
+  const late = Promise.withResolvers<never>();
+  const timer = setTimeout(() => late.reject(new HttpFault('too_slow')), deadlineMs);
+  try {
+    return await Promise.race([work, late.promise]);
+  } catch (error) {
+    if (error instanceof Error && error.name === 'AbortError') throw new HttpFault('too_slow');
+    throw error;
+  } finally {
+    clearTimeout(timer);
+  }
+}

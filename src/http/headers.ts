@@ -1,0 +1,31 @@
+import type { Exchange } from './door.ts';
+
+/** The headers that every answer of every door carries: nothing is stored, sniffed, framed or passed on. */
+const fixedHeaders = {
+  'Cache-Control': 'no-store',
+  'X-Content-Type-Options': 'nosniff',
+  'Referrer-Policy': 'no-referrer',
+  'Content-Security-Policy': "default-src 'none'; frame-ancestors 'none'",
+};
+
+const strictTransport = { 'Strict-Transport-Security': 'max-age=31536000; includeSubDomains' };
+
+/** Starts an answer's headers; over TLS browsers are told to stay with it. */
+export function answerHeaders(exchange: Exchange): Record<string, string> {
+  return {
+    ...fixedHeaders,
+    'X-Request-Id': exchange.requestId,
+    ...(exchange.caller.secure && strictTransport),
+  };
+}
+
+/** A JSON answer with the fixed headers and the given ones. */
+export function jsonAnswer(
+  exchange: Exchange,
+  status: number,
+  body: unknown,
+  headers: Readonly<Record<string, string>> = {},
+): Response {
+  const all = { 'Content-Type': 'application/json; charset=utf-8', ...answerHeaders(exchange), ...headers };
+  return new Response(JSON.stringify(body), { status, headers: all });
+}

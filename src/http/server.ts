@@ -1,0 +1,215 @@
+import type { Server } from 'bun';
+import { adoptRequestId, type Caller, normalizeAddress, readCaller } from './caller.ts';
+import type { Door, Exchange } from './door.ts';
+import { type Fault, type FaultDetail, HttpFault } from './faults.ts';
+import { compileRoutes, type Endpoint, findOwner, findPath, type RouteTable } from './route-table.ts';
+
+export type ServerOptions = {
+  readonly host: string;
+  /** 0 lets the system choose. */
+  readonly port: number;
+  readonly doors: readonly Door[];
+  /** Answers paths no door owns. */
+  readonly fallback: Door;
+  /** Addresses whose forwarded headers are believed. */
+  readonly trustedProxies: readonly string[];
+  /** Told of everything unforeseen, with the id that the answer carries. */
+  readonly reportError: (error: unknown, requestId: string) => void;
+};
+
+export type RunningServer = {
+  /** Origin without a trailing slash, e.g. `http://127.0.0.1:8080`. */
+  readonly url: string;
+  readonly port: number;
+  /** Refuses new requests, finishes what is in flight, and cuts what has not finished after `graceMs`. */
+  readonly stop: (graceMs: number) => Promise<void>;
+};
+
+/** What every request needs of the server it came to. */
+type House = {
+  readonly options: ServerOptions;
+  readonly table: RouteTable;
+  readonly trustedProxies: readonly string[];
+  stopping: boolean;
+};
+
+type Listener = Server<undefined>;
+
+// Far above every door's own limit, whose 413 has a body; the runtime's has none (reliability TH4).
+const runtimeBodyLimit = 1024 * 1024;
+const idleTimeoutSeconds = 20;
+// A name of 253 characters, a colon and a port of 5, and the root's dot.
+const hostLimit = 260;
+const unknownAddress = '0.0.0.0';
+
+/** After these the rest of a body may still be on its way, or the connection has no future. */
+const closingFaults: ReadonlySet<Fault> = new Set<Fault>(['body_too_large', 'too_slow', 'stopping']);
+
+/**
+ * Compiles the doors' routes and listens.
+ *
+ * @throws Error when two doors claim the same method and path, a trusted proxy is no address, or the port is taken
+ */
+export function startServer(options: ServerOptions): RunningServer {
+  const house: House = {
+    options,
+    table: compileRoutes(options.doors, options.fallback),
+    trustedProxies: options.trustedProxies.map(requireAddress),
+    stopping: false,
+  };
+  const listener = Bun.serve({
+    hostname: options.host,
+    port: options.port,
+    // Development mode shows source text to whoever provokes an error (TH1).
+    development: false,
+    idleTimeout: idleTimeoutSeconds,
+    maxRequestBodySize: runtimeBodyLimit,
+    fetch: (request, server) => answerRequest(house, request, server),
+    // Only for what fails outside our own catch, such as a Response that cannot be sent.
+    error: (error) => answerBare(house, error, '-'),
+  });
+  return {
+    url: listener.url.origin,
+    port: listener.port as number,
+    stop: (graceMs) => stopListener(house, listener, graceMs),
+  };
+}
+
+function requireAddress(proxy: string): string {
+  const address = normalizeAddress(proxy);
+  if (address === undefined) throw new Error(`the trusted proxy ${proxy} is not an IP address`);
+  return address;
+}
+
+async function stopListener(house: House, listener: Listener, graceMs: number): Promise<void> {
+  house.stopping = true;
+  const graceOver = Promise.withResolvers<void>();
+  const timer = setTimeout(graceOver.resolve, graceMs);
+  await Promise.race([listener.stop(), graceOver.promise]);
+  clearTimeout(timer);
+  await listener.stop(true);
+}
+
+/** Path and method are judged before the door is asked, so that these faults need no credential. */
+function answerRequest(house: House, request: Request, listener: Listener): Response | Promise<Response> {
+  const path = readPath(request.url);
+  const match = findPath(house.table, path);
+  const exchange = openExchange(house, request, listener, path, match?.params ?? {});
+  const door = match?.entry.door ?? findOwner(house.table, path);
+  if (!hasSoundHost(request)) return answerFault(house, door, exchange, 'bad_host', { header: 'Host' });
+  if (match === undefined) return answerFault(house, door, exchange, 'not_found');
+  const endpoint = match.entry.endpoints.get(request.method);
+  if (endpoint === undefined) {
+    return answerFault(house, door, exchange, 'method_not_allowed', { allow: match.entry.allow });
+  }
+  if (house.stopping) return answerFault(house, endpoint.door, exchange, 'stopping');
+  return callEndpoint(house, endpoint, exchange);
+}
+
+/**
+ * Path of a request's address, without query and fragment. The authority is skipped, never used: it is the client's
+ * Host, and with a malformed one the runtime gives the bare target, on which `new URL` throws (TH3).
+ */
+function readPath(url: string): string {
+  // The search starts behind `https://` or in the name after `http://`, which has at least one character.
+  const start = url.startsWith('/') ? 0 : url.indexOf('/', 8);
+  // CONNECT may send `name:port`, which has no path.
+  if (start === -1) return '';
+  const query = url.indexOf('?', start);
+  const path = query === -1 ? url.slice(start) : url.slice(start, query);
+  const fragment = path.indexOf('#');
+  return fragment === -1 ? path : path.slice(0, fragment);
+}
+
+/** False for a Host that is missing, sent twice, over-long, or such that the runtime made no address of it. */
+function hasSoundHost(request: Request): boolean {
+  if (request.url.startsWith('/')) return false;
+  const host = request.headers.get('host');
+  return host !== null && host.length <= hostLimit && !host.includes(',');
+}
+
+function openExchange(
+  house: House,
+  request: Request,
+  listener: Listener,
+  path: string,
+  params: Exchange['params'],
+): Exchange {
+  // Asking for the address costs as much as a tenth of a whole request, and many reads never need it. Everything else
+  // asks now: later the client may have hung up, which would hide who sent a login (TH9).
+  let caller = request.method === 'GET' ? undefined : identifyCaller(house, request, listener);
+  return {
+    request,
+    path,
+    params,
+    requestId: adoptRequestId(request),
+    get caller(): Caller {
+      caller ??= identifyCaller(house, request, listener);
+      return caller;
+    },
+  };
+}
+
+function identifyCaller(house: House, request: Request, listener: Listener): Caller {
+  const address = listener.requestIP(request)?.address ?? unknownAddress;
+  return readCaller(request, address, false, house.trustedProxies);
+}
+
+/** The one catch around every operation. */
+function callEndpoint(house: House, endpoint: Endpoint, exchange: Exchange): Response | Promise<Response> {
+  try {
+    const answer: unknown = endpoint.answer(exchange);
+    if (!(answer instanceof Promise)) return sendAnswer(house, endpoint.door, exchange, answer);
+    return answer.then(
+      (settled: unknown) => sendAnswer(house, endpoint.door, exchange, settled),
+      (error: unknown) => answerError(house, endpoint.door, exchange, error),
+    );
+  } catch (error) {
+    return answerError(house, endpoint.door, exchange, error);
+  }
+}
+
+/** A handler that returns nothing would otherwise answer 204 (TH1). */
+function sendAnswer(house: House, door: Door, exchange: Exchange, answer: unknown): Response {
+  if (answer instanceof Response) return closeWhereNeeded(house, exchange, answer);
+  return answerError(house, door, exchange, new TypeError(`${door.name} gave no Response for ${exchange.path}`));
+}
+
+function answerError(house: House, door: Door, exchange: Exchange, error: unknown): Response {
+  if (error instanceof HttpFault) return answerFault(house, door, exchange, error.fault, error.detail);
+  report(house, error, exchange.requestId);
+  return answerFault(house, door, exchange, 'internal');
+}
+
+function answerFault(house: House, door: Door, exchange: Exchange, fault: Fault, detail: FaultDetail = {}): Response {
+  try {
+    const response: unknown = door.answerFault(fault, exchange, detail);
+    if (!(response instanceof Response)) throw new TypeError(`${door.name} gave no Response for the fault ${fault}`);
+    if (closingFaults.has(fault)) response.headers.set('Connection', 'close');
+    return closeWhereNeeded(house, exchange, response);
+  } catch (error) {
+    return answerBare(house, error, exchange.requestId);
+  }
+}
+
+/** Closes after a chunked request, whose trailers draw a stray second answer (stack trap 7), and while stopping. */
+function closeWhereNeeded(house: House, exchange: Exchange, response: Response): Response {
+  if (house.stopping || exchange.request.headers.has('transfer-encoding')) {
+    response.headers.set('Connection', 'close');
+  }
+  return response;
+}
+
+/** The last resort: tells the caller nothing at all. */
+function answerBare(house: House, error: unknown, requestId: string): Response {
+  report(house, error, requestId);
+  return new Response(null, { status: 500, headers: { 'Cache-Control': 'no-store', Connection: 'close' } });
+}
+
+function report(house: House, error: unknown, requestId: string): void {
+  try {
+    house.options.reportError(error, requestId);
+  } catch {
+    // A log that fails must not cost the caller the answer.
+  }
+}

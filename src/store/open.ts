@@ -1,0 +1,102 @@
+import { type Dialect, Kysely, sql, type Transaction } from 'kysely';
+import { StoreError } from './errors.ts';
+import { guardTransaction } from './guard.ts';
+import { openPostgres } from './postgres.ts';
+import type { Schema } from './schema.ts';
+import { openSqliteReader, openSqliteWriter } from './sqlite.ts';
+
+export type Engine = 'sqlite' | 'postgres';
+
+/** Keep it for as long as it is used. */
+export type Store = {
+  readonly engine: Engine;
+  /** Reads and writes. */
+  readonly db: Kysely<Schema>;
+  /** Reads for session checks: on SQLite a read-only connection of its own. */
+  readonly checks: Kysely<Schema>;
+  /** Reads for lists: on SQLite another read-only connection. */
+  readonly lists: Kysely<Schema>;
+  close(): Promise<void>;
+};
+
+export type StoreOptions = {
+  /** `postgres://…`, or the path of a SQLite file. */
+  readonly url: string;
+  /** Whether a missing SQLite file, and its directory, is made. */
+  readonly create: boolean;
+  /** Takes a PostgreSQL server that may lose what it acknowledged. */
+  readonly allowUnsafeDurability?: boolean;
+};
+
+/**
+ * Opens the store as it is; migrating is the caller's next step.
+ * @throws StoreError when it cannot be reached
+ * @throws Error when it is missing or unfit, with a sentence for the operator
+ */
+export async function openStore(options: StoreOptions): Promise<Store> {
+  if (/^postgres(ql)?:\/\//.test(options.url)) return openPostgresStore(options);
+  return openSqliteStore(options.url, options.create);
+}
+
+async function openPostgresStore(options: StoreOptions): Promise<Store> {
+  const handle = await openPostgres(options.url, options.allowUnsafeDurability === true);
+  const db = connect(handle);
+  return { engine: 'postgres', db, checks: db, lists: db, close: closeOnce([db], [handle]) };
+}
+
+function openSqliteStore(path: string, create: boolean): Store {
+  const writer = openSqliteWriter(path, create);
+  try {
+    const checking = openSqliteReader(path);
+    const listing = openSqliteReader(path);
+    const [db, checks, lists] = [connect(writer), connect(checking), connect(listing)];
+    // The writer goes last: the last connection to leave folds the write-ahead log into the file.
+    return { engine: 'sqlite', db, checks, lists, close: closeOnce([db, checks, lists], [checking, listing, writer]) };
+  } catch (error) {
+    void writer.close();
+    throw error;
+  }
+}
+
+function connect({ dialect }: { readonly dialect: Dialect }): Kysely<Schema> {
+  return new Kysely<Schema>({ dialect });
+}
+
+/** Also `destroy`s Kysely's side, so that a use after the end is told apart from a broken store. */
+function closeOnce(clients: Kysely<Schema>[], handles: { close(): Promise<void> }[]): () => Promise<void> {
+  let closing: Promise<void> | undefined;
+  const close = async (): Promise<void> => {
+    await Promise.all(clients.map((client) => client.destroy()));
+    for (const handle of handles) await handle.close();
+  };
+  return () => (closing ??= close());
+}
+
+/** Who was refused later than this has waited for a lock already; another wait would outlast the request. */
+const retryWithinMs = 200;
+
+/**
+ * Runs `work` in one transaction: it commits when the promise fulfils and rolls back when it rejects. Await nothing but queries of
+ * `trx` in it, since on SQLite every other write waits; `store` itself throws inside. A try that is refused as busy at once (a
+ * lost race, not a long wait) is made once more, so `work` may run twice.
+ * @throws StoreError 'busy' or 'unavailable'; after the latter it is unknown whether the changes were made
+ */
+export async function transact<T>(store: Store, work: (trx: Transaction<Schema>) => Promise<T>): Promise<T> {
+  const startedMs = performance.now();
+  try {
+    return await tryOnce(store, work);
+  } catch (error) {
+    const isBusy = error instanceof StoreError && error.word === 'busy';
+    if (!isBusy || performance.now() - startedMs > retryWithinMs) throw error;
+    return await tryOnce(store, work);
+  }
+}
+
+function tryOnce<T>(store: Store, work: (trx: Transaction<Schema>) => Promise<T>): Promise<T> {
+  return store.db.transaction().execute((trx) => guardTransaction(() => work(trx)));
+}
+
+/** Asks the store for one row. @throws StoreError when it does not answer */
+export async function probeStore(store: Store): Promise<void> {
+  await sql`select 1 as alive`.execute(store.checks);
+}

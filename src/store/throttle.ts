@@ -1,0 +1,85 @@
+import { type Selectable, sql } from 'kysely';
+import type { Schema } from './schema.ts';
+import type { Db } from './users.ts';
+
+export type ThrottleRow = Selectable<Schema['throttle']>;
+export type KnownAddressRow = Selectable<Schema['known_addresses']>;
+
+/** Reads what was counted for a subject so that no other transaction counts before this one ends. */
+export function lockSubject(trx: Db, subject: string, nowMs: number): Promise<ThrottleRow> {
+  return trx
+    .insertInto('throttle')
+    .values({ subject, failures: 0, since_ms: nowMs, last_ms: nowMs })
+    .onConflict((conflict) => conflict.column('subject').doUpdateSet({ failures: sql`throttle.failures` }))
+    .returningAll()
+    .executeTakeFirstOrThrow();
+}
+
+export async function writeSubject(trx: Db, row: ThrottleRow): Promise<void> {
+  const { subject, ...counted } = row;
+  await trx.updateTable('throttle').set(counted).where('subject', '=', subject).execute();
+}
+
+export async function forgetSubject(trx: Db, subject: string): Promise<void> {
+  await trx.deleteFrom('throttle').where('subject', '=', subject).execute();
+}
+
+/** Takes back one counted try that turned out right. */
+export async function refundSubject(trx: Db, subject: string): Promise<void> {
+  await trx
+    .updateTable('throttle')
+    .set((row) => ({ failures: row('failures', '-', 1) }))
+    .where('subject', '=', subject)
+    .where('failures', '>', 0)
+    .execute();
+}
+
+export function readKnownAddress(db: Db, userId: number, address: string): Promise<KnownAddressRow | undefined> {
+  return db
+    .selectFrom('known_addresses')
+    .selectAll()
+    .where('user_id', '=', userId)
+    .where('address', '=', address)
+    .executeTakeFirst();
+}
+
+export async function recordKnownTry(trx: Db, userId: number, address: string, triedMs: number): Promise<void> {
+  await trx
+    .updateTable('known_addresses')
+    .set({ last_try_ms: triedMs })
+    .where('user_id', '=', userId)
+    .where('address', '=', address)
+    .execute();
+}
+
+/** Remembers that the user signed in from here. */
+export async function recordKnownLogin(trx: Db, userId: number, address: string, loginAt: number): Promise<void> {
+  await trx
+    .insertInto('known_addresses')
+    .values({ user_id: userId, address, last_try_ms: 0, last_login_at: loginAt })
+    .onConflict((conflict) => conflict.columns(['user_id', 'address']).doUpdateSet({ last_login_at: loginAt }))
+    .execute();
+}
+
+/** Deletes at most `limit` counters that stood still since `beforeMs`. @returns how many */
+export async function sweepThrottle(trx: Db, beforeMs: number, limit: number): Promise<number> {
+  const old = trx.selectFrom('throttle as old').select('old.subject').where('old.last_ms', '<', beforeMs).limit(limit);
+  const result = await trx.deleteFrom('throttle').where('subject', 'in', old).executeTakeFirst();
+  return Number(result.numDeletedRows);
+}
+
+/** Deletes the longest unmoved counters beyond `keep`, at most `limit`. @returns how many */
+export async function boundThrottle(trx: Db, keep: number, limit: number): Promise<number> {
+  const { count } = await trx
+    .selectFrom('throttle')
+    .select(sql<number>`cast(count(*) as integer)`.as('count'))
+    .executeTakeFirstOrThrow();
+  if (count <= keep) return 0;
+  const old = trx
+    .selectFrom('throttle as old')
+    .select('old.subject')
+    .orderBy('old.last_ms')
+    .limit(Math.min(limit, count - keep));
+  const result = await trx.deleteFrom('throttle').where('subject', 'in', old).executeTakeFirst();
+  return Number(result.numDeletedRows);
+}
