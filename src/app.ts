@@ -83,7 +83,9 @@ async function openReadyStore(config: Config, create: boolean): Promise<Store> {
 async function requireCurrentSchema(store: Store): Promise<void> {
   const schema = await readSchema(store);
   if (schema === currentSchema) return;
-  throw new DataDirectoryError(`The store has schema ${schema}, this program needs ${currentSchema}; start the server once.`);
+  throw new DataDirectoryError(
+    `The store has schema ${schema}, this program needs ${currentSchema}; start the server once.`,
+  );
 }
 
 function openHasher({ config, hashCost, hashWorkers }: CoreOptions): Hasher {

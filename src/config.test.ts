@@ -42,6 +42,7 @@ describe('configuration', () => {
       userSession: { enabled: true, idleMinutes: 60, cookie: false },
       session: { absoluteHours: 12, maxPerUser: 100 },
       password: { minLength: 12, blocklistFile: '', memoryKib: 19_456, passes: 2, workers: 0 },
+      throttle: { freeTries: 5, addressPerMinute: 20, addressPerHour: 200 },
       cors: { origins: [] },
       limits: { checksPerSecond: 200, refusedPerSecond: 100 },
       shutdown: { drainMs: 3_000, graceMs: 10_000 },

@@ -59,11 +59,15 @@ async function writeNewKeys(path: string): Promise<void> {
 
 function readKeys(path: string): SigningKeys {
   try {
-    const { current, previous } = JSON.parse(readFileSync(path, 'utf8')) as { current: string; previous: string | null };
+    const { current, previous } = JSON.parse(readFileSync(path, 'utf8')) as {
+      current: string;
+      previous: string | null;
+    };
     return { current: readKey(current), previous: previous === null ? null : readKey(previous) };
   } catch (error) {
     // A parser's own message would quote the file, which holds the keys.
-    const reason = error instanceof SyntaxError || error instanceof TypeError ? 'it is damaged' : (error as Error).message;
+    const reason =
+      error instanceof SyntaxError || error instanceof TypeError ? 'it is damaged' : (error as Error).message;
     throw new DataDirectoryError(`The signing keys in ${path} cannot be used: ${reason}.`);
   }
 }

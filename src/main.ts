@@ -9,7 +9,8 @@ function main(argv: readonly string[]): void {
   process.on('uncaughtException', fail);
   process.on('unhandledRejection', fail);
   const refused = refusedVariables.find((name) => process.env[name] !== undefined);
-  if (refused !== undefined) return fail(new Error(`${refused} is set; Cardea does not start with a debugger or foreign code.`));
+  if (refused !== undefined)
+    return fail(new Error(`${refused} is set; Cardea does not start with a debugger or foreign code.`));
   const [command, topic, ...flags] = argv.slice(2);
   if (command === 'help' && topic === 'config') return printConfigHelp({ json: flags.includes('--json') });
   const program = createProgram().exitOverride();

@@ -23,6 +23,10 @@ function allowedFor(path: string): readonly string[] | undefined {
     case 'log.ts':
     case 'option.ts':
       return ['src/option.ts'];
+    case 'data-directory.ts':
+      return ['src/core/index.ts'];
+    case 'readiness.ts':
+      return ['src/store/'];
     case 'store':
       return ['src/store/'];
     case 'http':
@@ -44,6 +48,8 @@ const everything = [
   'cli/',
   'config.ts',
   'log.ts',
+  'data-directory.ts',
+  'readiness.ts',
   'doors/',
   'core/',
   'store/',

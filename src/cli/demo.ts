@@ -16,7 +16,9 @@ const loopback = ['127.0.0.1', '::1', 'localhost'];
 export async function demo(): Promise<void> {
   const configured = loadConfig({ ...process.env, CARDEA_DATABASE_URL: '' });
   if (!loopback.includes(configured.host)) {
-    throw new UsageError(`The demo has published passwords, so it listens on loopback only; CARDEA_HOST is ${configured.host}.`);
+    throw new UsageError(
+      `The demo has published passwords, so it listens on loopback only; CARDEA_HOST is ${configured.host}.`,
+    );
   }
   const directory = mkdtempSync(join(tmpdir(), 'cardea-demo-'));
   const removeDirectory = () => rmSync(directory, { recursive: true, force: true });

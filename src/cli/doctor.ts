@@ -25,7 +25,8 @@ export async function doctor(flags: { readonly json?: boolean }): Promise<boolea
 }
 
 function printFindings(findings: readonly Finding[], ok: boolean): void {
-  for (const { check, ok: good, detail } of findings) printLine(`${good ? 'ok  ' : 'BAD '} ${check.padEnd(16)} ${detail}`);
+  for (const { check, ok: good, detail } of findings)
+    printLine(`${good ? 'ok  ' : 'BAD '} ${check.padEnd(16)} ${detail}`);
   printLine(ok ? 'All is well.' : 'Something needs attention; see the lines marked BAD.');
 }
 
@@ -83,7 +84,9 @@ async function lookAtStore(config: Config): Promise<Finding[]> {
 
 async function describeEngine(store: Store): Promise<string> {
   if (store.engine === 'postgres') {
-    const { rows } = await sql<{ version: string }>`select current_setting('server_version') as version`.execute(store.lists);
+    const { rows } = await sql<{ version: string }>`select current_setting('server_version') as version`.execute(
+      store.lists,
+    );
     return `PostgreSQL ${rows[0]?.version}, commits are durable`;
   }
   const { rows } = await sql<{ version: string }>`select sqlite_version() as version`.execute(store.lists);

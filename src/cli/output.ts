@@ -14,7 +14,12 @@ export function printTable(headings: readonly string[], rows: readonly (readonly
     Math.max(heading.length, ...rows.map((row) => (row[index] ?? '').length)),
   );
   for (const row of [headings, ...rows]) {
-    printLine(row.map((cell, index) => cell.padEnd(widths[index] ?? 0)).join('  ').trimEnd());
+    printLine(
+      row
+        .map((cell, index) => cell.padEnd(widths[index] ?? 0))
+        .join('  ')
+        .trimEnd(),
+    );
   }
 }
 

@@ -14,8 +14,14 @@ export function createProgram(): Command {
     .description('Cardea: one directory of users, one store of sessions, several wire contracts.')
     .showHelpAfterError('(add --help for the options)')
     .addHelpText('after', '\nSettings are environment variables and a JSON file; "cardea help config" lists them.');
-  program.command('serve').description('serve for real, from the data directory or the configured database').action(serve);
-  program.command('demo').description('serve example users from a throw-away directory and print what to try').action(demo);
+  program
+    .command('serve')
+    .description('serve for real, from the data directory or the configured database')
+    .action(serve);
+  program
+    .command('demo')
+    .description('serve example users from a throw-away directory and print what to try')
+    .action(demo);
   addUserCommands(program);
   addSessionCommands(program);
   addKeyCommands(program);
@@ -38,7 +44,9 @@ export function createProgram(): Command {
 export function printConfigHelp(flags: { readonly json?: boolean }): void {
   const rows = describeOptions();
   if (flags.json === true) return printJson(rows);
-  printLine('Every setting of Cardea. CARDEA_CONFIG names a JSON file with the same options (dotted names or nested objects);');
+  printLine(
+    'Every setting of Cardea. CARDEA_CONFIG names a JSON file with the same options (dotted names or nested objects);',
+  );
   printLine('the environment wins over the file, and an unknown name or wrong value stops the start.\n');
   for (const { environment, name, allowed, fallback, meaning } of rows) {
     printLine(environment);

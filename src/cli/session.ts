@@ -50,7 +50,8 @@ async function end(id: string | undefined, flags: JsonFlag & { readonly user?: s
     throw new UsageError('Name one session id, or --user with a login or id; "cardea session list" shows them.');
   }
   const ended = await withCore(async (core) => {
-    if (flags.user === undefined) return (await endOne(core, id ?? '', { actorId: null, caller: localCaller() })) ? 1 : 0;
+    if (flags.user === undefined)
+      return (await endOne(core, id ?? '', { actorId: null, caller: localCaller() })) ? 1 : 0;
     return endAll(core, 'system', (await requireUser(core, flags.user)).id, localCaller());
   });
   if (ended === 0 && id !== undefined) throw new UsageError('There is no live session with this id.');

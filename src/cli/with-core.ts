@@ -35,7 +35,8 @@ export function localCaller(): CallerFacts {
 export async function requireUser(core: Core, nameOrId: string): Promise<UserFacts> {
   const user = /^\d+$/.test(nameOrId) ? await findById(core, Number(nameOrId)) : undefined;
   const found = user ?? (await listUsers(core, 'system', { login: nameOrId, page: 1, perPage: 1 }))[0];
-  if (found === undefined) throw new UsageError(`There is no user ${JSON.stringify(nameOrId)}; "cardea user list" shows them.`);
+  if (found === undefined)
+    throw new UsageError(`There is no user ${JSON.stringify(nameOrId)}; "cardea user list" shows them.`);
   return found;
 }
 

@@ -86,7 +86,10 @@ export function toUserFacts(row: UserRow): UserFacts {
 
 export function toDirectoryFacts(rows: readonly FactRow[]): DirectoryFacts {
   return {
-    memberships: rows.filter((row) => row.kind === 'organization').map(toMembership).sort(compareMemberships),
+    memberships: rows
+      .filter((row) => row.kind === 'organization')
+      .map(toMembership)
+      .sort(compareMemberships),
     roles: namesOf(rows, 'role'),
     permissions: namesOf(rows, 'permission'),
   };

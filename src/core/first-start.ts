@@ -15,7 +15,11 @@ const firstPasswordSeconds = 24 * 60 * 60;
 export async function createFirstAdministrator(core: Core, caller: CallerFacts): Promise<string | null> {
   if (!(await hasNoUsers(core.store.db))) return null;
   const facts = { actorId: null, caller };
-  const organizationId = await createOrganization(core, { key: 'DEFAULT', name: 'Default', enterprise: 'Default' }, facts);
+  const organizationId = await createOrganization(
+    core,
+    { key: 'DEFAULT', name: 'Default', enterprise: 'Default' },
+    facts,
+  );
   // 144 random bits; the letters and digits of base64url paste well.
   const password = randomBytes(18).toString('base64url');
   const administrator = {

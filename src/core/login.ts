@@ -38,7 +38,8 @@ export type KeyLoginInput = Pick<LoginInput, 'policy' | 'caller' | 'replacesSess
  */
 export async function login(core: Core, input: LoginInput): Promise<OpenedSession> {
   const password = normalizePassword(input.password);
-  if (password === null) throw new CoreError('input_invalid', { field: 'password', reason: 'is not a usable password' });
+  if (password === null)
+    throw new CoreError('input_invalid', { field: 'password', reason: 'is not a usable password' });
   const nameKey = normalizeName(input.name);
   const user = await findUser(core, nameKey, input.matching);
   const attempt = { nameKey, userId: user?.id ?? null };

@@ -144,11 +144,17 @@ async function rotate(
   const row = await store.lockSession(trx, claims.sid);
   if (row === undefined || String(row.user_id) !== claims.sub || !isSessionLive(row, now)) return { kind: 'refused' };
   if (row.password_change_due === 1) throw new CoreError('step_due');
-  if (row.live_jti === claims.jti) return { kind: 'opened', session: await replaceToken(trx, core, row, policy, caller) };
+  if (row.live_jti === claims.jti)
+    return { kind: 'opened', session: await replaceToken(trx, core, row, policy, caller) };
   const successor = withinGrace(core, row, claims, policy) ? rebuildToken(core, row) : null;
   if (successor !== null) return { kind: 'opened', session: successor };
   await store.endSession(trx, row.id, { endedAt: now, reason: 'token_reused' });
-  await record(trx, core, 'session.reuse_detected', { actorId: null, targetId: row.user_id, sessionId: row.id, caller });
+  await record(trx, core, 'session.reuse_detected', {
+    actorId: null,
+    targetId: row.user_id,
+    sessionId: row.id,
+    caller,
+  });
   return { kind: 'refused' };
 }
 
@@ -225,7 +231,13 @@ export async function endWithin(trx: Db, core: Core, sessionId: string, facts: E
  * Ends a user's sessions within the transaction of the change that calls for it: also those of logins in flight, which find the
  * generation raised. `keepId` names one session that goes on.
  */
-export async function endAllSessions(trx: Db, core: Core, userId: number, reason: string, keepId?: string): Promise<number> {
+export async function endAllSessions(
+  trx: Db,
+  core: Core,
+  userId: number,
+  reason: string,
+  keepId?: string,
+): Promise<number> {
   const generation = await raiseGeneration(trx, userId);
   const count = await store.endUserSessions(trx, userId, { endedAt: nowSeconds(core), reason }, keepId);
   if (keepId !== undefined) await store.renewGeneration(trx, keepId, generation);

@@ -31,7 +31,8 @@ export function toSigningKey(bytes: Uint8Array): SigningKey {
   if (bytes.length < 32) throw new Error('a signing key has at least 32 bytes');
   if (bytes.every((byte) => byte === bytes[0])) throw new Error('a signing key of one repeated byte is no secret');
   // The signing vector of the ECGrid contract uses 00 01 02 …: whoever read it could sign.
-  if (bytes.every((byte, index) => byte === index % 256)) throw new Error('this signing key is printed in the documents');
+  if (bytes.every((byte, index) => byte === index % 256))
+    throw new Error('this signing key is printed in the documents');
   return { id: sha256(bytes).slice(0, 8), bytes };
 }
 

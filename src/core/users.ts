@@ -9,7 +9,13 @@ import { type AuditEvent, record } from './audit.ts';
 import { type CallerFacts, toUserFacts, type UserFacts } from './context.ts';
 import { type Core, nowSeconds } from './core.ts';
 import { CoreError } from './errors.ts';
-import { requireFreeEmail, requireFreeLogin, requireUsableEmail, requireUsableLogin, requireUsableName } from './names.ts';
+import {
+  requireFreeEmail,
+  requireFreeLogin,
+  requireUsableEmail,
+  requireUsableLogin,
+  requireUsableName,
+} from './names.ts';
 import { normalizeName } from './passwords.ts';
 import { endAllSessions } from './sessions.ts';
 import { requireGoodPassword } from './user-passwords.ts';

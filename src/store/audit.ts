@@ -22,13 +22,7 @@ export async function insertAuditEvent(trx: Db, row: AuditRow): Promise<void> {
 
 /** Events after `afterId` in their order, at most `limit`. */
 export function listAuditEvents(db: Db, afterId: number, limit: number): Promise<AuditRow[]> {
-  return db
-    .selectFrom('audit_events')
-    .selectAll()
-    .where('id', '>', afterId)
-    .orderBy('id')
-    .limit(limit)
-    .execute();
+  return db.selectFrom('audit_events').selectAll().where('id', '>', afterId).orderBy('id').limit(limit).execute();
 }
 
 export async function readAuditHead(db: Db): Promise<{ last_id: number; last_hash: string }> {

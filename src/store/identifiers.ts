@@ -1,14 +1,7 @@
 import { type Kysely, sql } from 'kysely';
 import type { Schema } from './schema.ts';
 
-type NumberedTable =
-  | 'enterprises'
-  | 'organizations'
-  | 'mailboxes'
-  | 'users'
-  | 'roles'
-  | 'permissions'
-  | 'api_keys';
+type NumberedTable = 'enterprises' | 'organizations' | 'mailboxes' | 'users' | 'roles' | 'permissions' | 'api_keys';
 
 /** The next identifier of a table, from 1; one that was given out never comes again, also after the row is gone. */
 export async function nextIdentifier(trx: Kysely<Schema>, table: NumberedTable): Promise<number> {
@@ -26,11 +19,6 @@ export async function claimIdentifier(trx: Kysely<Schema>, table: NumberedTable,
   await trx
     .insertInto('counters')
     .values({ name: table, value: id })
-    .onConflict((conflict) =>
-      conflict
-        .column('name')
-        .doUpdateSet({ value: id })
-        .where('counters.value', '<', id),
-    )
+    .onConflict((conflict) => conflict.column('name').doUpdateSet({ value: id }).where('counters.value', '<', id))
     .execute();
 }

@@ -117,9 +117,14 @@ export async function endOldestSessions(trx: Db, userId: number, keep: number, e
     .where('old.user_id', '=', userId)
     .where('old.ended_at', 'is', null)
     .where('old.absolute_expires_at', '>', end.endedAt)
-    .where((where) => where.or([where('old.live_expires_at', 'is', null), where('old.live_expires_at', '>', end.endedAt)]))
     .where((where) =>
-      where.or([where('old.idle_seconds', 'is', null), where(sql`old.last_used_at + old.idle_seconds`, '>', end.endedAt)]),
+      where.or([where('old.live_expires_at', 'is', null), where('old.live_expires_at', '>', end.endedAt)]),
+    )
+    .where((where) =>
+      where.or([
+        where('old.idle_seconds', 'is', null),
+        where(sql`old.last_used_at + old.idle_seconds`, '>', end.endedAt),
+      ]),
     )
     .orderBy('old.created_at', 'desc')
     .orderBy('old.id', 'desc')

@@ -26,6 +26,8 @@ export async function startCluster(): Promise<Cluster> {
   const password = randomBytes(12).toString('hex');
   const directory = await mkdtemp(join(tmpdir(), 'cardea-postgres-'));
   const reaper = startReaper(directory);
+  // A server of ours in this process may have closed the umask; PostgreSQL's own user must read its password file.
+  const umask = process.umask(0o022);
   try {
     const server = await startServer(directory, password);
     const url = `postgres://postgres:${password}@127.0.0.1:${server.port}/postgres`;
@@ -38,6 +40,8 @@ export async function startCluster(): Promise<Cluster> {
   } catch (error) {
     await endReaper(reaper);
     throw error;
+  } finally {
+    process.umask(umask);
   }
 }
 

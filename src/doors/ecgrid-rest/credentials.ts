@@ -1,4 +1,12 @@
-import { admitUse, authenticate, type CallerFacts, type Core, CoreError, countRefusal, type SessionContext } from '../../core/index.ts';
+import {
+  admitUse,
+  authenticate,
+  type CallerFacts,
+  type Core,
+  CoreError,
+  countRefusal,
+  type SessionContext,
+} from '../../core/index.ts';
 
 /** The text behind `Bearer `, whatever the scheme's letter case; null for any other scheme or shape. */
 export function readBearer(authorization: string | null): string | null {

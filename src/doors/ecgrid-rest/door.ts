@@ -46,7 +46,12 @@ async function answerOperation(
     const context = await judgeAccess(core, operation, request, caller);
     const call = { core, settings, caller, request, context, body: judgeBody(operation, bytes), id: judgeId(exchange) };
     const { data, message } = await operation.run(call as SignedInCall<unknown>);
-    return jsonAnswer(exchange, 200, { success: true, data, errorCode: '', message: message ?? '' }, corsOf(cors, exchange));
+    return jsonAnswer(
+      exchange,
+      200,
+      { success: true, data, errorCode: '', message: message ?? '' },
+      corsOf(cors, exchange),
+    );
   } catch (error) {
     return answerError(core, cors, exchange, error);
   }

@@ -23,14 +23,22 @@ type Row = {
 };
 
 const sessionRefused = 'The session token is not valid or has expired.';
-const unavailable = { status: 503, errorCode: 'ServiceUnavailable', message: 'Service unavailable. Retry later.' } as const;
+const unavailable = {
+  status: 503,
+  errorCode: 'ServiceUnavailable',
+  message: 'Service unavailable. Retry later.',
+} as const;
 const internal = { status: 500, errorCode: 'InternalError', message: 'Internal error.' } as const;
 
 /** Section 7 of the contract: one row for everything that can go wrong. */
 export const errorTable = {
   credential_missing: { status: 401, errorCode: 'InvalidSession', message: 'Authentication is required.' },
   session_invalid: { status: 401, errorCode: 'InvalidSession', message: sessionRefused },
-  api_key_invalid: { status: 401, errorCode: 'InvalidAPIKey', message: 'The API key is not valid or has been revoked.' },
+  api_key_invalid: {
+    status: 401,
+    errorCode: 'InvalidAPIKey',
+    message: 'The API key is not valid or has been revoked.',
+  },
   credentials_differ: {
     status: 401,
     errorCode: 'InvalidSession',

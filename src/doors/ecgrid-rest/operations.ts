@@ -82,8 +82,20 @@ export const operations: readonly Operation[] = [
   row({ method: 'GET', path: '/v2/users/me', access: 'signed_in', body: 'ignored', run: showOwnUser }),
   row({ method: 'GET', path: '/v2/users/{id}', access: 'signed_in', body: 'ignored', run: showUser }),
   row({ method: 'DELETE', path: '/v2/users/{id}', access: 'signed_in', body: 'ignored', run: deleteUser }),
-  row({ method: 'POST', path: '/v2/users', access: 'signed_in', body: { schema: wire.createUserBody }, run: createUser }),
-  row({ method: 'PUT', path: '/v2/users', access: 'signed_in', body: { schema: wire.updateUserBody }, run: updateUser }),
+  row({
+    method: 'POST',
+    path: '/v2/users',
+    access: 'signed_in',
+    body: { schema: wire.createUserBody },
+    run: createUser,
+  }),
+  row({
+    method: 'PUT',
+    path: '/v2/users',
+    access: 'signed_in',
+    body: { schema: wire.updateUserBody },
+    run: updateUser,
+  }),
   row({
     method: 'POST',
     path: '/v2/users/list',
@@ -91,7 +103,13 @@ export const operations: readonly Operation[] = [
     body: { schema: wire.listUsersBody, mayBeEmpty: true },
     run: listUsers,
   }),
-  row({ method: 'POST', path: '/v2/users/by-name', access: 'signed_in', body: { schema: wire.byNameBody }, run: findUser }),
+  row({
+    method: 'POST',
+    path: '/v2/users/by-name',
+    access: 'signed_in',
+    body: { schema: wire.byNameBody },
+    run: findUser,
+  }),
   row({ method: 'POST', path: '/v2/users/reset/{id}', access: 'signed_in', body: 'ignored', run: resetUser }),
   row({
     method: 'POST',
@@ -100,7 +118,13 @@ export const operations: readonly Operation[] = [
     body: { schema: wire.setPasswordBody },
     run: setPassword,
   }),
-  row({ method: 'POST', path: '/v2/users/role', access: 'signed_in', body: { schema: wire.changeRoleBody }, run: changeRole }),
+  row({
+    method: 'POST',
+    path: '/v2/users/role',
+    access: 'signed_in',
+    body: { schema: wire.changeRoleBody },
+    run: changeRole,
+  }),
   row({
     method: 'POST',
     path: '/v2/users/set-network-mailbox',
@@ -121,8 +145,18 @@ async function showSession({ context }: SignedInCall<unknown>): Promise<Outcome>
   return { data: wire.sessionView(context) };
 }
 
-async function login({ core: cardea, settings, caller, body }: Call<z.output<typeof wire.loginBody>>): Promise<Outcome> {
-  const policy = { entry: 'ecgrid-rest', idleSeconds: null, tokenSeconds: settings.tokenSeconds, form: 'token' } as const;
+async function login({
+  core: cardea,
+  settings,
+  caller,
+  body,
+}: Call<z.output<typeof wire.loginBody>>): Promise<Outcome> {
+  const policy = {
+    entry: 'ecgrid-rest',
+    idleSeconds: null,
+    tokenSeconds: settings.tokenSeconds,
+    form: 'token',
+  } as const;
   const { login: name, password } = body;
   const opened = await core.login(cardea, { name, password, matching: 'login_first', policy, caller });
   return { data: wire.loginView(opened) };
@@ -184,10 +218,16 @@ async function createUser(call: SignedInCall<z.output<typeof wire.createUserBody
 
 async function updateUser(call: SignedInCall<z.output<typeof wire.updateUserBody>>): Promise<Outcome> {
   const { userId, ...given } = call.body;
-  return { data: wire.userView(await core.updateProfile(call.core, call.context, userId, present(given), call.caller)) };
+  return {
+    data: wire.userView(await core.updateProfile(call.core, call.context, userId, present(given), call.caller)),
+  };
 }
 
-async function listUsers({ core: cardea, context, body }: SignedInCall<z.output<typeof wire.listUsersBody>>): Promise<Outcome> {
+async function listUsers({
+  core: cardea,
+  context,
+  body,
+}: SignedInCall<z.output<typeof wire.listUsersBody>>): Promise<Outcome> {
   const query = {
     ...(body.networkId !== 0 && { organizationId: body.networkId }),
     ...(body.mailboxId !== 0 && { mailboxId: body.mailboxId }),
@@ -199,7 +239,11 @@ async function listUsers({ core: cardea, context, body }: SignedInCall<z.output<
   return { data: (await core.listUsers(cardea, context, query)).map(wire.userView) };
 }
 
-async function findUser({ core: cardea, context, body }: SignedInCall<z.output<typeof wire.byNameBody>>): Promise<Outcome> {
+async function findUser({
+  core: cardea,
+  context,
+  body,
+}: SignedInCall<z.output<typeof wire.byNameBody>>): Promise<Outcome> {
   const found = await core.listUsers(cardea, context, { login: body.login, page: 1, perPage: 1 });
   return { data: found.map(wire.userView) };
 }

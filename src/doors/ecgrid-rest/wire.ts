@@ -88,7 +88,10 @@ const password = text
   .refine((value) => Buffer.byteLength(value) <= longestPasswordBytes, 'must have at most 1,024 bytes')
   .refine((value) => value.isWellFormed(), 'must not contain half a surrogate pair');
 const idReason = `must be a whole number from 1 to ${largestId}`;
-const id = z.int({ error: (issue) => (issue.input === undefined ? 'is required' : idReason) }).min(1, idReason).max(largestId, idReason);
+const id = z
+  .int({ error: (issue) => (issue.input === undefined ? 'is required' : idReason) })
+  .min(1, idReason)
+  .max(largestId, idReason);
 const idOrNoneReason = `must be a whole number from 0 to ${largestId}`;
 const idOrNone = z.int(idOrNoneReason).min(0, idOrNoneReason).max(largestId, idOrNoneReason);
 const level = z.enum(authLevels, typed('an AuthLevel word other than NoChange'));
@@ -96,7 +99,11 @@ const levelOrNoChange = z.enum([...authLevels, 'NoChange'], typed('an AuthLevel 
 const status = z.enum(statuses, typed('a Status word'));
 
 /** Two names for one thing may both be sent, if they say the same. */
-function firstGiven(input: Readonly<Record<string, unknown>>, names: readonly string[], context: z.RefinementCtx): void {
+function firstGiven(
+  input: Readonly<Record<string, unknown>>,
+  names: readonly string[],
+  context: z.RefinementCtx,
+): void {
   const given = names.filter((key) => input[key] !== undefined);
   if (new Set(given.map((key) => input[key])).size <= 1) return;
   context.addIssue({ code: 'custom', path: [given[1] ?? ''], message: `must equal ${given[0]}` });

@@ -1,11 +1,24 @@
-import { admitUse, authenticate, type CallerFacts, type Core, CoreError, type Credential, countRefusal, type SessionContext } from '../../core/index.ts';
+import {
+  admitUse,
+  authenticate,
+  type CallerFacts,
+  type Core,
+  CoreError,
+  type Credential,
+  countRefusal,
+  type SessionContext,
+} from '../../core/index.ts';
 
 const cookieName = '__Host-cardea';
 const cookieAttributes = 'Path=/; Secure; HttpOnly; SameSite=Lax';
 const longestToken = 4096;
 
 /** What a request presents: `presented` tells a refused credential from none, for the challenge of the 401. */
-export type Presented = { readonly credential: Credential | null; readonly presented: boolean; readonly byCookie: boolean };
+export type Presented = {
+  readonly credential: Credential | null;
+  readonly presented: boolean;
+  readonly byCookie: boolean;
+};
 
 /** Which credential counts, by the contract's 5.2: `Authorization` alone decides where it is present. */
 export function readCredential(request: Request, cookieMode: boolean): Presented {
@@ -17,7 +30,9 @@ export function readCredential(request: Request, cookieMode: boolean): Presented
 /** The session cookie, if exactly one came. */
 export function readCookie(request: Request): Presented {
   const pairs = (request.headers.get('cookie') ?? '').split(/; ?/);
-  const secrets = pairs.filter((pair) => pair.startsWith(`${cookieName}=`)).map((pair) => pair.slice(cookieName.length + 1));
+  const secrets = pairs
+    .filter((pair) => pair.startsWith(`${cookieName}=`))
+    .map((pair) => pair.slice(cookieName.length + 1));
   const [secret, ...others] = secrets;
   const single = secret !== undefined && others.length === 0;
   const credential: Credential | null = single ? { kind: 'cookie', secret } : null;

@@ -80,7 +80,11 @@ function failure(
   const { status, message } = errorTable[word];
   const text = typeof message === 'string' ? message : message(detail);
   const cookie = status === 401 && found.byCookie ? endedCookie : undefined;
-  const headers = { ...originHeaders(cors, exchange), ...failureHeaders(word, status, detail, found), ...setCookie(cookie) };
+  const headers = {
+    ...originHeaders(cors, exchange),
+    ...failureHeaders(word, status, detail, found),
+    ...setCookie(cookie),
+  };
   return jsonAnswer(exchange, status, { error: reasonPhrases[status], status, message: text }, headers);
 }
 

@@ -37,7 +37,10 @@ const notHere = { status: 404, message: 'There is nothing at this address.' } as
 const badRequest = { status: 400, message: 'The request is not valid.' } as const;
 const busy = { status: 503, message: 'Try again later.' } as const;
 const internal = { status: 500, message: 'Something went wrong on our side.' } as const;
-const badField = { status: 400, message: (detail: UserSessionDetail) => `${detail.field ?? 'body'} is not valid.` } as const;
+const badField = {
+  status: 400,
+  message: (detail: UserSessionDetail) => `${detail.field ?? 'body'} is not valid.`,
+} as const;
 
 /** Section 7 of the contract. The rows of words that no operation of this door can meet say what a caller would be told. */
 export const errorTable = {

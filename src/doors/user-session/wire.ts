@@ -32,7 +32,11 @@ export type UserSessionView = {
  * @param token the bearer token, byte for byte as the client has it; empty for a cookie session
  * @param accountId what the client chose by `x-account-id`, judged already; undefined for the primary account
  */
-export function userSessionView(context: SessionContext, token: string, accountId: string | undefined): UserSessionView {
+export function userSessionView(
+  context: SessionContext,
+  token: string,
+  accountId: string | undefined,
+): UserSessionView {
   const { user } = context;
   const accounts = context.memberships.map(accountView);
   const primary = accounts.find((account) => account.usersPrimaryAccount);
@@ -87,7 +91,14 @@ export type LoginBody = (
 ) & { readonly cookie: boolean };
 
 const password = z.string().refine((text) => text !== '' && Buffer.byteLength(text) <= 1024 && text.isWellFormed());
-const passwordPair = z.object({ email: z.string().min(1).max(256).regex(/^\P{Cc}*$/u), password });
+const passwordPair = z.object({
+  email: z
+    .string()
+    .min(1)
+    .max(256)
+    .regex(/^\P{Cc}*$/u),
+  password,
+});
 const keyPair = z.object({ apiKey: z.string().min(1).max(128), apiSecret: z.string().min(1).max(256) });
 const cookieMember = z.object({ cookie: z.boolean().default(false) });
 
