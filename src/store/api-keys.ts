@@ -1,16 +1,20 @@
 import type { Selectable } from 'kysely';
+import { prepare } from './prepared.ts';
 import type { Schema } from './schema.ts';
 import { type Db, selectUser, type UserRow } from './users.ts';
 
 /** A key with its owner's present facts. */
 export type ApiKeyRow = UserRow & { key_id: number; key_created_at: number; key_expires_at: number | null };
 
-export function readApiKey(db: Db, digest: string): Promise<ApiKeyRow | undefined> {
-  return selectUser(db)
+const byDigest = prepare((db, digest) =>
+  selectUser(db)
     .innerJoin('api_keys', 'api_keys.user_id', 'users.id')
     .select(['api_keys.id as key_id', 'api_keys.created_at as key_created_at', 'api_keys.expires_at as key_expires_at'])
-    .where('api_keys.digest', '=', digest)
-    .executeTakeFirst();
+    .where('api_keys.digest', '=', digest),
+);
+
+export async function readApiKey(db: Db, digest: string): Promise<ApiKeyRow | undefined> {
+  return (await byDigest(db, digest))[0];
 }
 
 export async function insertApiKey(trx: Db, key: Selectable<Schema['api_keys']>): Promise<void> {

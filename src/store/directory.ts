@@ -1,5 +1,6 @@
 import { type Selectable, sql } from 'kysely';
 import { claimIdentifier, nextIdentifier } from './identifiers.ts';
+import { prepare } from './prepared.ts';
 import type { Schema } from './schema.ts';
 import type { Db } from './users.ts';
 
@@ -14,8 +15,14 @@ export type FactRow = {
   is_admin: number;
 };
 
-/** Everything the directory says of a user beyond the user's own row, in one statement. */
-export function readFacts(db: Db, userId: number): Promise<FactRow[]> {
+const noOrganization = [
+  sql<string>`''`.as('key'),
+  sql<string>`''`.as('enterprise'),
+  sql<number>`0`.as('is_primary'),
+  sql<number>`0`.as('is_admin'),
+] as const;
+
+const byUser = prepare<FactRow>((db, userId) => {
   const organizations = db
     .selectFrom('memberships')
     .innerJoin('organizations', 'organizations.id', 'memberships.organization_id')
@@ -46,15 +53,13 @@ export function readFacts(db: Db, userId: number): Promise<FactRow[]> {
     .innerJoin('permissions', 'permissions.id', 'role_permissions.permission_id')
     .where('user_roles.user_id', '=', userId)
     .select([sql<FactRow['kind']>`'permission'`.as('kind'), 'permissions.id', 'permissions.name', ...noOrganization]);
-  return organizations.unionAll(roles).union(direct).union(throughRoles).execute();
-}
+  return organizations.unionAll(roles).union(direct).union(throughRoles);
+});
 
-const noOrganization = [
-  sql<string>`''`.as('key'),
-  sql<string>`''`.as('enterprise'),
-  sql<number>`0`.as('is_primary'),
-  sql<number>`0`.as('is_admin'),
-] as const;
+/** Everything the directory says of a user beyond the user's own row, in one statement. */
+export function readFacts(db: Db, userId: number): Promise<FactRow[]> {
+  return byUser(db, userId);
+}
 
 export async function organizationExists(db: Db, id: number): Promise<boolean> {
   return (await db.selectFrom('organizations').select('id').where('id', '=', id).executeTakeFirst()) !== undefined;

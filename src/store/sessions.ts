@@ -1,4 +1,5 @@
 import { type Selectable, sql } from 'kysely';
+import { prepare } from './prepared.ts';
 import type { SessionsTable } from './schema.ts';
 import { type Db, selectUser, type UserRow } from './users.ts';
 
@@ -13,14 +14,17 @@ function selectSession(db: Db) {
     .select('epoch_counter.value as current_epoch');
 }
 
+const bySessionId = prepare((db, id) => selectSession(db).where('sessions.id', '=', id));
+const bySecret = prepare((db, digest) => selectSession(db).where('sessions.secret_digest', '=', digest));
+
 /** By the public id, which a JWT names as `sid`. */
-export function readSession(db: Db, id: string): Promise<SessionRow | undefined> {
-  return selectSession(db).where('sessions.id', '=', id).executeTakeFirst();
+export async function readSession(db: Db, id: string): Promise<SessionRow | undefined> {
+  return (await bySessionId(db, id))[0];
 }
 
 /** By the digest of an opaque secret. */
-export function readSessionBySecret(db: Db, secretDigest: string): Promise<SessionRow | undefined> {
-  return selectSession(db).where('sessions.secret_digest', '=', secretDigest).executeTakeFirst();
+export async function readSessionBySecret(db: Db, secretDigest: string): Promise<SessionRow | undefined> {
+  return (await bySecret(db, secretDigest))[0];
 }
 
 /** Reads a session so that no other transaction changes it before this one ends. */
