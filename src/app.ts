@@ -13,15 +13,17 @@ import {
 } from './core/index.ts';
 import { DataDirectoryError, databasePath, loadSigningKeys, prepareDirectory } from './data-directory.ts';
 import { createEcgridRest } from './doors/ecgrid-rest/door.ts';
+import { createEcgridosSoap } from './doors/ecgridos-soap/door.ts';
 import { createOps } from './doors/ops/door.ts';
 import { createUserSession } from './doors/user-session/door.ts';
 import type { Door } from './http/door.ts';
 import { type RunningServer, startServer } from './http/server.ts';
 import type { Log } from './log.ts';
 import { createReadiness } from './readiness.ts';
+import { isStoreTrouble } from './store/errors.ts';
 import { holdLock } from './store/lock.ts';
 import { currentSchema, migrate, readSchema } from './store/migrations/index.ts';
-import { openStore, type Store } from './store/open.ts';
+import { openStore, requireSoundFile, type Store } from './store/open.ts';
 
 export type CoreOptions = {
   readonly config: Config;
@@ -32,6 +34,8 @@ export type CoreOptions = {
   readonly hashCost?: { readonly memoryKib: number; readonly passes: number };
   /** Processes that hash, in the place of the setting. */
   readonly hashWorkers?: number;
+  /** How long a start waits for a database server; 28 s unless a test is in a hurry. */
+  readonly storeLimitMs?: number;
   /** Make what is missing and bring the schema up to date, as a server does; otherwise the store must be ready for use. */
   readonly create: boolean;
 };
@@ -46,7 +50,7 @@ export async function openCore(options: CoreOptions): Promise<OpenCore> {
   const { config, log } = options;
   if (options.create) prepareDirectory(config.data);
   const keys = await loadSigningKeys(config.data, options.create);
-  const store = await openReadyStore(config, options.create);
+  const store = await openPatiently(options);
   const hasher = openHasher(options);
   const core: Core = {
     store,
@@ -66,11 +70,37 @@ export async function openCore(options: CoreOptions): Promise<OpenCore> {
   return { core, close };
 }
 
+/** A start waits this long for a database server that is not up yet; with the last try it comes to 30 s at most. */
+const storeLimitMs = 28_000;
+const storePauseMs = 1_000;
+
+/** Only a server waits, and only for another one: a file does not come back, and whoever is at a terminal tries again. */
+async function openPatiently({
+  config,
+  log,
+  create,
+  storeLimitMs: limitMs = storeLimitMs,
+}: CoreOptions): Promise<Store> {
+  const patient = create && config.databaseUrl !== '';
+  const untilMs = performance.now() + limitMs;
+  for (;;) {
+    try {
+      return await openReadyStore(config, create);
+    } catch (error) {
+      const leftMs = untilMs - performance.now();
+      if (!patient || leftMs <= 0 || !isStoreTrouble(error)) throw error;
+      log.warn('store.not_reached', { retryForSeconds: Math.ceil(leftMs / 1000), error });
+      await Bun.sleep(Math.min(storePauseMs, leftMs));
+    }
+  }
+}
+
 async function openReadyStore(config: Config, create: boolean): Promise<Store> {
   const url = config.databaseUrl === '' ? databasePath(config.data) : config.databaseUrl;
   const { allowUnsafeDurability } = config.store;
   const store = await openStore({ url, create, allowUnsafeDurability });
   try {
+    if (create) await requireSoundFile(store);
     if (create) await migrate(store);
     else await requireCurrentSchema(store);
     return store;
@@ -126,6 +156,18 @@ function createDoors(core: Core, config: Config): Door[] {
         refreshGraceSeconds: config.ecgrid.refreshGraceSeconds,
         keepSessionsOnPasswordChange: config.ecgrid.keepSessionsOnPasswordChange,
         corsOrigins: config.cors.origins,
+      }),
+    );
+  }
+  if (config.ecgridos.enabled) {
+    doors.push(
+      createEcgridosSoap(core, {
+        idleSeconds: config.ecgridos.idleMinutes * 60,
+        publicUrl: config.publicUrl,
+        allowedHosts: config.allowedHosts,
+        httpGet: config.ecgridos.httpGet,
+        helpPages: config.ecgridos.helpPages,
+        keepSessionsOnPasswordChange: config.ecgrid.keepSessionsOnPasswordChange,
       }),
     );
   }

@@ -39,6 +39,8 @@ describe('configuration', () => {
         keepSessionsOnPasswordChange: false,
         passwordComposition: false,
       },
+      ecgridos: { enabled: true, idleMinutes: 60, httpGet: 'read', helpPages: true },
+      allowedHosts: [],
       userSession: { enabled: true, idleMinutes: 60, cookie: false },
       session: { absoluteHours: 12, maxPerUser: 100 },
       password: { minLength: 12, blocklistFile: '', memoryKib: 19_456, passes: 2, workers: 0 },

@@ -19,6 +19,17 @@ const options = {
   'ecgrid.refreshGraceSeconds': option.int(10, 0, 60, 'A second refresh within this time gets the same new token'),
   'ecgrid.keepSessionsOnPasswordChange': option.flag(false, 'A changed password leaves other sessions open'),
   'ecgrid.passwordComposition': option.flag(false, 'New passwords need lower and upper case, a digit and a sign'),
+  'ecgridos.enabled': option.flag(true, 'Answer the ECGridOS SOAP contract'),
+  'ecgridos.idleMinutes': option.int(60, 5, 720, 'A session of this contract ends after so long without a call'),
+  'ecgridos.httpGet': option.oneOf(
+    'read',
+    ['read', 'open', 'off'],
+    'Form operations on GET: those that change nothing, those without a session, or none',
+  ),
+  'ecgridos.helpPages': option.flag(true, 'Show the list and the pages of the SOAP operations'),
+  allowedHosts: option.hosts(
+    'Host names that may be printed as the SOAP address when publicUrl is empty; empty: loopback',
+  ),
   'userSession.enabled': option.flag(true, 'Answer the UserSession contract'),
   'userSession.idleMinutes': option.int(60, 1, 720, 'A session of this contract ends after so long without a request'),
   'userSession.cookie': option.flag(false, 'Allow logins that keep their secret in a cookie'),

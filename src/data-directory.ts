@@ -46,7 +46,8 @@ export async function loadSigningKeys(directory: string, create: boolean): Promi
 }
 
 async function writeNewKeys(path: string): Promise<void> {
-  const text = JSON.stringify({ current: randomBytes(32).toString('base64url'), previous: null });
+  const secret = () => randomBytes(32).toString('base64url');
+  const text = JSON.stringify({ current: secret(), previous: null, mask: secret() });
   // Never over a file that is there: whoever comes second reads the first one's keys.
   const file = await open(path, 'wx', 0o600);
   try {
@@ -59,11 +60,12 @@ async function writeNewKeys(path: string): Promise<void> {
 
 function readKeys(path: string): SigningKeys {
   try {
-    const { current, previous } = JSON.parse(readFileSync(path, 'utf8')) as {
-      current: string;
-      previous: string | null;
+    const { current, previous, mask } = JSON.parse(readFileSync(path, 'utf8')) as Record<string, unknown>;
+    return {
+      current: readKey(current),
+      previous: previous === null ? null : readKey(previous),
+      mask: readKey(mask).bytes,
     };
-    return { current: readKey(current), previous: previous === null ? null : readKey(previous) };
   } catch (error) {
     // A parser's own message would quote the file, which holds the keys.
     const reason =

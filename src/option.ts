@@ -63,6 +63,11 @@ export function host(fallback: string, meaning: string): Option<string> {
   return text(fallback, 'an IP address without brackets or a host name', isHost, meaning);
 }
 
+/** Host names without ports. */
+export function hosts(meaning: string): Option<readonly string[]> {
+  return list('host names without ports', (item) => isHost(item) && item === item.toLowerCase(), meaning);
+}
+
 /** One origin, or none. */
 export function origin(meaning: string): Option<string> {
   return text(

@@ -37,6 +37,12 @@ export async function demo(): Promise<void> {
   }
 }
 
+function soapLogin({ login, password }: { readonly login: string; readonly password: string }): string {
+  const parameters = `<UserName>${login}</UserName><Password>${password}</Password>`;
+  const body = `<Body><Login xmlns="http://www.ecgridos.net/">${parameters}</Login></Body>`;
+  return `<Envelope xmlns="http://schemas.xmlsoap.org/soap/envelope/">${body}</Envelope>`;
+}
+
 /** What a newcomer reads and pastes. */
 export function describeDemo(url: string): string {
   const { john, soap, admin } = demoUsers;
@@ -66,6 +72,17 @@ curl -X POST ${url}/v2/auth/session -H "Authorization: Bearer $TOKEN"
 TOKEN=$(curl -s -X POST ${url}/v2/auth/refresh ${json} -d "{\\"token\\":\\"$TOKEN\\"}" ${takeToken}
 curl -X POST ${url}/v2/auth/logout -H "Authorization: Bearer $TOKEN"
 curl -X POST ${url}/v2/auth/session -H "Authorization: Bearer $TOKEN"
+
+--- ECGridOS SOAP ----------------------------------------------------------
+
+WSDL for generators: ${url}/v4.1/prod/ECGridOS.asmx?WSDL   (operations for people: without ?WSDL)
+
+curl ${url}/v4.1/prod/ECGridOS.asmx/SessionInfo -d 'SessionID=${demoKey}'
+
+SID=$(curl -s ${url}/v4.1/prod/ECGridOS.asmx -H 'Content-Type: text/xml' -d '${soapLogin(soap)}' | grep -o '<LoginResult>[^<]*' | cut -d'>' -f2)
+curl ${url}/v4.1/prod/ECGridOS.asmx/SessionInfo -d "SessionID=$SID"
+curl ${url}/v4.1/prod/ECGridOS.asmx/Logout -d "SessionID=$SID"
+curl ${url}/v4.1/prod/ECGridOS.asmx/SessionInfo -d "SessionID=$SID"
 
 --- UserSession ------------------------------------------------------------
 

@@ -6,6 +6,7 @@ import { databasePath, loadSigningKeys } from '../data-directory.ts';
 import { currentSchema, readSchema } from '../store/migrations/index.ts';
 import { openStore, type Store } from '../store/open.ts';
 import { printJson, printLine } from './output.ts';
+import { toStartError } from './start-errors.ts';
 
 type Finding = { readonly check: string; readonly ok: boolean; readonly detail: string };
 
@@ -35,7 +36,7 @@ async function look(check: string, work: () => Promise<string>): Promise<Finding
   try {
     return { check, ok: true, detail: await work() };
   } catch (error) {
-    return { check, ok: false, detail: error instanceof Error ? error.message : 'unknown trouble' };
+    return { check, ok: false, detail: toStartError(error) };
   }
 }
 

@@ -1,4 +1,5 @@
 import { Command } from 'commander';
+import { version } from '../../package.json';
 import { describeOptions } from '../config.ts';
 import { demo } from './demo.ts';
 import { doctor } from './doctor.ts';
@@ -12,6 +13,7 @@ import { addUserCommands } from './user.ts';
 export function createProgram(): Command {
   const program = new Command('cardea')
     .description('Cardea: one directory of users, one store of sessions, several wire contracts.')
+    .version(version, '--version', 'print the version')
     .showHelpAfterError('(add --help for the options)')
     .addHelpText('after', '\nSettings are environment variables and a JSON file; "cardea help config" lists them.');
   program

@@ -29,6 +29,8 @@ async function list(flags: ListFlags): Promise<void> {
     return listSessions(core, { ...query, liveOnly: flags.all !== true });
   });
   if (flags.json === true) return printJson(sessions);
+  if (sessions.length === 0)
+    return printLine(flags.all === true ? 'There are no sessions.' : 'There are no live sessions.');
   const headings = ['SESSION', 'USER', 'OPENED BY', 'OPENED', 'EXPIRES', 'STATE', 'ADDRESS'];
   printTable(headings, sessions.map(toCells));
 }

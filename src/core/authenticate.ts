@@ -6,7 +6,7 @@ import { liveStatuses, type Status } from './access.ts';
 import { type Credential, type SessionContext, toDirectoryFacts, toUserFacts } from './context.ts';
 import { type Core, nowSeconds } from './core.ts';
 import { CoreError } from './errors.ts';
-import { digestApiKey, digestCookieSecret, type TokenClaims, verifyToken } from './tokens.ts';
+import { digestApiKey, digestSecret, type SecretKind, type TokenClaims, verifyToken } from './tokens.ts';
 
 /** A use is recorded at most this often per session, so a session may end up to this much early, never late. */
 const recordUseSeconds = 60;
@@ -22,7 +22,8 @@ export function authenticate(core: Core, credential: Credential): Promise<Sessio
     case 'api_key':
       return authenticateKey(core, credential.key);
     case 'cookie':
-      return authenticateCookie(core, credential.secret);
+    case 'session_guid':
+      return authenticateSecret(core, credential.kind, credential.secret);
   }
 }
 
@@ -35,12 +36,12 @@ async function authenticateToken(core: Core, token: string): Promise<SessionCont
   return useSession(core, row, 'bearer', now);
 }
 
-async function authenticateCookie(core: Core, secret: string): Promise<SessionContext> {
+async function authenticateSecret(core: Core, kind: SecretKind, secret: string): Promise<SessionContext> {
   const now = nowSeconds(core);
-  const digest = digestCookieSecret(secret);
+  const digest = digestSecret(kind, secret);
   const row = digest === null ? undefined : await readSessionBySecret(core.store.checks, digest);
   if (row === undefined || !isSessionLive(row, now)) throw new CoreError('session_invalid');
-  return useSession(core, row, 'cookie', now);
+  return useSession(core, row, kind, now);
 }
 
 async function authenticateKey(core: Core, key: string): Promise<SessionContext> {

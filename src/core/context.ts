@@ -9,7 +9,9 @@ export type Credential =
   /** An API key in GUID layout. */
   | { readonly kind: 'api_key'; readonly key: string }
   /** The secret of a session cookie. */
-  | { readonly kind: 'cookie'; readonly secret: string };
+  | { readonly kind: 'cookie'; readonly secret: string }
+  /** A session id in GUID layout, which is the secret itself (SOAP). */
+  | { readonly kind: 'session_guid'; readonly secret: string };
 
 /** Where a request comes from, for throttle, audit and log. */
 export type CallerFacts = { readonly address: string; readonly userAgent: string; readonly requestId: string };

@@ -25,16 +25,25 @@ export function createOrganization(
   organization: NewOrganization,
   facts: DirectoryFactsOfChange,
 ): Promise<number> {
-  return change(core, facts, { organization: organization.key }, async (trx) => {
-    const enterpriseId = await store.ensureEnterprise(trx, organization.enterprise);
-    const id = organization.id ?? (await nextIdentifier(trx, 'organizations'));
-    const { key, name } = organization;
-    await store.insertOrganization(trx, { id, enterprise_id: enterpriseId, key, name });
-    for (const mailbox of organization.mailboxes ?? []) {
-      await store.insertMailbox(trx, { ...mailbox, organization_id: id });
-    }
-    return id;
-  });
+  return change(core, (trx) => createOrganizationWithin(trx, core, organization, facts));
+}
+
+/** `createOrganization` as part of a larger change. */
+export async function createOrganizationWithin(
+  trx: Db,
+  core: Core,
+  organization: NewOrganization,
+  facts: DirectoryFactsOfChange,
+): Promise<number> {
+  const enterpriseId = await store.ensureEnterprise(trx, organization.enterprise);
+  const id = organization.id ?? (await nextIdentifier(trx, 'organizations'));
+  const { key, name } = organization;
+  await store.insertOrganization(trx, { id, enterprise_id: enterpriseId, key, name });
+  for (const mailbox of organization.mailboxes ?? []) {
+    await store.insertMailbox(trx, { ...mailbox, organization_id: id });
+  }
+  await record(trx, core, 'directory.changed', { ...facts, detail: { organization: key } });
+  return id;
 }
 
 /** Makes the permissions of a role exactly these; role and permissions are made if they are new. */
@@ -44,7 +53,7 @@ export function setRolePermissions(
   permissions: readonly string[],
   facts: DirectoryFactsOfChange,
 ): Promise<void> {
-  return change(core, facts, { role }, async (trx) => {
+  return changeWith(core, facts, { role }, async (trx) => {
     const roleId = await store.ensureNamed(trx, 'roles', role);
     await store.writeRolePermissions(trx, roleId, await ensureAll(trx, 'permissions', permissions));
   });
@@ -59,7 +68,7 @@ export function rename(
   facts: DirectoryFactsOfChange,
 ): Promise<boolean> {
   const table = kind === 'role' ? 'roles' : 'permissions';
-  return change(core, facts, { [kind]: newName }, (trx) => store.renameNamed(trx, table, oldName, newName));
+  return changeWith(core, facts, { [kind]: newName }, (trx) => store.renameNamed(trx, table, oldName, newName));
 }
 
 /** Makes the user's roles exactly these. */
@@ -119,18 +128,22 @@ export function removeMembership(
 
 type Detail = Readonly<Record<string, string | number | boolean>>;
 
-async function change<T>(
+function changeWith<T>(
   core: Core,
   facts: DirectoryFactsOfChange,
   detail: Detail,
   work: (trx: Db) => Promise<T>,
 ): Promise<T> {
+  return change(core, async (trx) => {
+    const result = await work(trx);
+    await record(trx, core, 'directory.changed', { ...facts, detail });
+    return result;
+  });
+}
+
+async function change<T>(core: Core, work: (trx: Db) => Promise<T>): Promise<T> {
   try {
-    return await transact(core.store, async (trx) => {
-      const result = await work(trx);
-      await record(trx, core, 'directory.changed', { ...facts, detail });
-      return result;
-    });
+    return await transact(core.store, work);
   } catch (error) {
     if (isDuplicate(error)) throw new CoreError('input_invalid', { field: 'name', reason: 'is taken' });
     throw error;

@@ -25,7 +25,7 @@ export {
 export { CoreError, type ErrorCode, type ErrorDetail, errorCodes, toCoreError } from './errors.ts';
 export { createFirstAdministrator } from './first-start.ts';
 export { type Hasher, startHasher } from './hash-lane.ts';
-export { admitUse, countRefusal } from './limits.ts';
+export { withinLimits } from './limits.ts';
 export { type KeyLoginInput, type LoginInput, login, loginWithKey } from './login.ts';
 export { createBlocklist, generatePassword } from './passwords.ts';
 export { createRateLimiter } from './rates.ts';
@@ -34,6 +34,8 @@ export {
   endOne,
   endOwnSession,
   listSessions,
+  listSessionsOf,
+  maskSession,
   type OpenedSession,
   type RefreshPolicy,
   refreshSession,

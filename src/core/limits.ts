@@ -1,23 +1,28 @@
 import type { CallerFacts, SessionContext } from './context.ts';
 import type { Core } from './core.ts';
-import { CoreError } from './errors.ts';
+import { CoreError, type ErrorCode } from './errors.ts';
+
+/** The words that mean: what was presented is not good. Only these count as guesses. */
+const refusals: readonly ErrorCode[] = ['session_invalid', 'api_key_invalid', 'credentials_differ'];
 
 /**
- * Takes one use from the allowance of an accepted session or key.
- * @throws CoreError `throttled` with the wait in whole seconds
+ * Frames a door's judgement of credentials with the limits: an accepted principal spends one use of its allowance, a refused
+ * credential one of its address. Only guesses are slowed down: a good credential from the same address is never refused for them.
+ * @throws CoreError `throttled` with the wait in whole seconds, and whatever `judge` throws
  */
-export function admitUse(core: Core, context: SessionContext): void {
+export async function withinLimits(
+  core: Core,
+  caller: CallerFacts,
+  judge: () => Promise<SessionContext>,
+): Promise<SessionContext> {
+  const context = await judge().catch((error: unknown) => {
+    const refused = error instanceof CoreError && refusals.includes(error.code);
+    if (refused) throwIfSpent(core.refusalRates.take(caller.address, core.clock()));
+    throw error;
+  });
   const principal = context.session === null ? `user:${context.user.id}` : `session:${context.session.id}`;
   throwIfSpent(core.checkRates.take(principal, core.clock()));
-}
-
-/**
- * Counts a refused credential against its address. Only guesses are slowed down: a good credential from the same address is
- * never refused for them.
- * @throws CoreError `throttled` with the wait in whole seconds
- */
-export function countRefusal(core: Core, caller: CallerFacts): void {
-  throwIfSpent(core.refusalRates.take(caller.address, core.clock()));
+  return context;
 }
 
 function throwIfSpent(waitSeconds: number): void {

@@ -9,7 +9,14 @@ import { type Core, nowSeconds } from './core.ts';
 import { CoreError } from './errors.ts';
 import { isNameLike } from './names.ts';
 import { normalizeName, normalizePassword } from './passwords.ts';
-import { endWithin, type NewSession, type OpenedSession, openSession, type SessionPolicy } from './sessions.ts';
+import {
+  endWithin,
+  type NewSession,
+  type OpenedSession,
+  openSession,
+  type SenderFacts,
+  type SessionPolicy,
+} from './sessions.ts';
 import { type AdmittedTry, admitTry, lockAfterFailures } from './throttle.ts';
 import { digestApiKey, sha256 } from './tokens.ts';
 
@@ -22,9 +29,13 @@ export type LoginInput = {
   readonly caller: CallerFacts;
   /** A session that came along with the login; it ends, and is never adopted. */
   readonly replacesSessionId?: string;
+  readonly sender?: SenderFacts;
 };
 
-export type KeyLoginInput = Pick<LoginInput, 'policy' | 'caller' | 'replacesSessionId'> & {
+/** What every kind of sign-in has in common. */
+type SignInFrame = Pick<LoginInput, 'policy' | 'caller' | 'replacesSessionId' | 'sender'>;
+
+export type KeyLoginInput = SignInFrame & {
   /** `apiKey-<user id>`. */
   readonly keyName: string;
   /** The API key itself. */
@@ -103,7 +114,7 @@ async function tryOnce(
 
 /** What the client will present from now on. */
 function presented(policy: SessionPolicy, text: string): Credential {
-  return policy.form === 'token' ? { kind: 'bearer', token: text } : { kind: 'cookie', secret: text };
+  return policy.form === 'token' ? { kind: 'bearer', token: text } : { kind: policy.form, secret: text };
 }
 
 /** In the transaction that holds the user's row: forgive the counted try, then open the session, or say what is due first. */
@@ -113,7 +124,7 @@ async function signIn(
   user: SignInRow,
   apiKeyId: number | null,
   admitted: AdmittedTry,
-  input: Pick<LoginInput, 'caller' | 'policy' | 'replacesSessionId'>,
+  input: SignInFrame,
 ): Promise<SignedIn> {
   await admitted.forgive(trx);
   await updateUser(trx, user.id, { failed_passwords: 0 });
@@ -123,9 +134,9 @@ async function signIn(
     return 'step_due';
   }
   const owner = { userId: user.id, generation: user.session_generation, apiKeyId };
-  const session = await openSession(trx, core, owner, input.policy, input.caller);
+  const session = await openSession(trx, core, owner, input.policy, input.caller, input.sender);
   // The try itself was counted in advance, so what stood before it is one less.
-  const detail = { entry: input.policy.entry, failuresBefore: Math.max(0, user.failed_passwords - 1) };
+  const detail = { ...input.sender, entry: input.policy.entry, failuresBefore: Math.max(0, user.failed_passwords - 1) };
   await record(trx, core, 'login.succeeded', { ...facts, sessionId: session.id, detail });
   if (input.replacesSessionId !== undefined) await endWithin(trx, core, input.replacesSessionId, facts);
   return session;

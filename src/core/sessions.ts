@@ -4,14 +4,16 @@ import { type Db, raiseGeneration } from '../store/users.ts';
 import { type Actor, actorId, requireAdministrable } from './actors.ts';
 import { record } from './audit.ts';
 import { authenticate, expiryOf, isSessionLive } from './authenticate.ts';
-import type { CallerFacts, SessionContext } from './context.ts';
+import type { CallerFacts, SessionContext, UserFacts } from './context.ts';
 import { type Core, nowSeconds } from './core.ts';
 import { CoreError } from './errors.ts';
 import {
-  digestCookieSecret,
-  newCookieSecret,
+  digestSecret,
+  maskedGuid,
+  newSecret,
   newSessionId,
   newTokenId,
+  type SecretKind,
   type SigningKey,
   signToken,
   type TokenClaims,
@@ -26,13 +28,16 @@ export type SessionPolicy = {
   readonly idleSeconds: number | null;
   /** Life of the token in seconds; null for as long as the session may last. */
   readonly tokenSeconds: number | null;
-  /** What the client gets to present: a JWT, or the secret of a cookie. */
-  readonly form: 'token' | 'cookie';
+  /** What the client gets to present: a JWT, or an opaque secret. */
+  readonly form: 'token' | SecretKind;
 };
+
+/** What a client says of itself at login, by the contract's names; kept with the session, believed by nobody. */
+export type SenderFacts = Readonly<Record<string, string>>;
 
 export type OpenedSession = {
   readonly context: SessionContext;
-  /** The JWT or the cookie's secret: shown to the client now, stored nowhere. */
+  /** The JWT or the secret: shown to the client now, stored nowhere. */
   readonly credential: string;
   /** When that credential stops counting, whatever the idle limit says. Seconds. */
   readonly credentialExpiresAt: number;
@@ -50,12 +55,12 @@ export async function openSession(
   owner: SessionOwner,
   policy: SessionPolicy,
   caller: CallerFacts,
+  sender: SenderFacts = {},
 ): Promise<NewSession> {
   const now = nowSeconds(core);
   const absoluteEnd = now + core.policy.absoluteSeconds;
   const id = newSessionId();
-  const issued = policy.form === 'token' ? issueToken(core, id, owner.userId, policy.tokenSeconds, absoluteEnd) : null;
-  const secret = newCookieSecret();
+  const { columns, ...shown } = makeCredential(core, id, owner.userId, policy, absoluteEnd);
   await store.endOldestSessions(trx, owner.userId, core.policy.maxSessionsPerUser - 1, {
     endedAt: now,
     reason: 'too_many',
@@ -65,11 +70,7 @@ export async function openSession(
     user_id: owner.userId,
     generation: owner.generation,
     entry: policy.entry,
-    secret_digest: issued === null ? digestCookieSecret(secret) : null,
-    live_jti: issued?.claims.jti ?? null,
-    live_issued_at: issued?.claims.iat ?? null,
-    live_expires_at: issued?.claims.exp ?? null,
-    live_key_id: issued === null ? null : core.keys.current.id,
+    ...columns,
     previous_jti: null,
     rotated_ms: null,
     api_key_id: owner.apiKeyId,
@@ -81,9 +82,31 @@ export async function openSession(
     end_reason: null,
     address: caller.address,
     user_agent: caller.userAgent,
+    sender: JSON.stringify(sender),
   });
-  return { id, credential: issued?.token ?? secret, credentialExpiresAt: issued?.claims.exp ?? absoluteEnd };
+  return { id, ...shown };
 }
+
+/** What the client is shown, and what of it is stored: the names of the token, or the digest of the secret. */
+function makeCredential(core: Core, sid: string, userId: number, policy: SessionPolicy, absoluteEnd: number) {
+  if (policy.form !== 'token') {
+    const secret = newSecret(policy.form);
+    const digest = digestSecret(policy.form, secret);
+    const columns = { ...noToken, secret_digest: digest };
+    return { credential: secret, credentialExpiresAt: absoluteEnd, columns };
+  }
+  const { token, claims } = issueToken(core, sid, userId, policy.tokenSeconds, absoluteEnd);
+  const columns = {
+    secret_digest: null,
+    live_jti: claims.jti,
+    live_issued_at: claims.iat,
+    live_expires_at: claims.exp,
+    live_key_id: core.keys.current.id,
+  };
+  return { credential: token, credentialExpiresAt: claims.exp, columns };
+}
+
+const noToken = { live_jti: null, live_issued_at: null, live_expires_at: null, live_key_id: null };
 
 type IssuedToken = { readonly token: string; readonly claims: TokenClaims };
 
@@ -285,6 +308,25 @@ export async function listSessions(core: Core, query: SessionQuery): Promise<Ses
   const rows = await store.listSessions(core.store.lists, { userId: query.userId, liveAt, limit });
   const summaries = rows.map((row) => toSummary(row, now));
   return query.liveOnly === true ? summaries.filter((summary) => summary.live) : summaries;
+}
+
+/**
+ * A user's sessions of every way in, newest first, for the user and for whoever administers the user.
+ * @throws CoreError `access_denied`, `user_not_found`
+ */
+export async function listSessionsOf(
+  core: Core,
+  actor: Actor,
+  userId: number,
+  limit: number,
+): Promise<{ user: UserFacts; sessions: SessionSummary[] }> {
+  const user = await requireAdministrable(core, actor, userId, { orSelf: true });
+  return { user, sessions: await listSessions(core, { userId, limit }) };
+}
+
+/** Names a session in a list that others may read: a GUID that is always the same for it and signs nobody in. */
+export function maskSession(core: Core, sessionId: string): string {
+  return maskedGuid(core.keys.mask, sessionId);
 }
 
 function toSummary(row: store.SessionRow, now: number): SessionSummary {

@@ -93,10 +93,14 @@ function openTry(core: Core, pending: Pending, subjects: readonly string[], fact
   };
 }
 
-/** Judges and counts in one transaction. Subjects are locked in one order everywhere, so two tries never wait for each other. */
+/**
+ * Judges and counts in one transaction. Rows are locked in one order everywhere, so that two tries never wait for each other: first
+ * the user, as the transaction that signs in does, then the subjects. What is counted here too early a refusal rolls back.
+ */
 async function countTry(trx: Db, core: Core, facts: TryFacts): Promise<void> {
   const { policy } = core;
   const nowMs = core.clock();
+  if (facts.userId !== null) await countFailedPassword(trx, facts.userId, lockAfterFailures);
   const [nameSubject, minuteSubject, hourSubject] = subjectsOf(facts) as [string, string, string];
   const name = await store.lockSubject(trx, nameSubject, nowMs);
   const minute = windowAt(await store.lockSubject(trx, minuteSubject, nowMs), minuteMs, nowMs);
@@ -110,7 +114,6 @@ async function countTry(trx: Db, core: Core, facts: TryFacts): Promise<void> {
   for (const row of [name, minute, hour]) {
     await store.writeSubject(trx, { ...row, failures: row.failures + 1, last_ms: nowMs });
   }
-  if (facts.userId !== null) await countFailedPassword(trx, facts.userId, lockAfterFailures);
 }
 
 /** Free tries, then 1, 2, 4 … 60 s, from 30 failures on 15 min (reliability.md, section 6). */

@@ -2,7 +2,12 @@ import { createHash, createHmac, randomBytes, timingSafeEqual } from 'node:crypt
 
 /** A key that signs JWTs. `id` is public: it tells apart the current and the previous key. */
 export type SigningKey = { readonly id: string; readonly bytes: Uint8Array };
-export type SigningKeys = { readonly current: SigningKey; readonly previous: SigningKey | null };
+export type SigningKeys = {
+  readonly current: SigningKey;
+  readonly previous: SigningKey | null;
+  /** Masks session ids in lists; it outlives the signing keys, so that a session keeps its mask. */
+  readonly mask: Uint8Array;
+};
 
 /** The seven claims of every token, in their order on the wire. */
 export type TokenClaims = {
@@ -127,20 +132,29 @@ export function newGuid(): string {
   return printGuid(randomBytes(16));
 }
 
-/** 256 random bits as 43 base64url characters. */
-export function newCookieSecret(): string {
-  return randomBytes(32).toString('base64url');
-}
-
 /** @returns the digest under which an API key is stored, or null for a text that is no dashed GUID; any hex case is the same key */
 export function digestApiKey(text: string): string | null {
   if (!guidShape.test(text)) return null;
   return sha256(Buffer.from(text.replaceAll('-', ''), 'hex'));
 }
 
-/** @returns the digest under which a session cookie is stored, or null for a text that cannot be one */
-export function digestCookieSecret(text: string): string | null {
-  return cookieShape.test(text) ? sha256(`cookie:${text}`) : null;
+/** The kinds of opaque session secrets; a secret of one kind is no secret of another. */
+export type SecretKind = 'cookie' | 'session_guid';
+
+/** 256 random bits as 43 base64url characters, or 128 random bits in upper-case GUID layout. */
+export function newSecret(kind: SecretKind): string {
+  return kind === 'cookie' ? randomBytes(32).toString('base64url') : newGuid().toUpperCase();
+}
+
+/** @returns the digest under which a session secret is stored, or null for a text that cannot be one; GUIDs in any hex case */
+export function digestSecret(kind: SecretKind, text: string): string | null {
+  if (kind === 'cookie') return cookieShape.test(text) ? sha256(`cookie:${text}`) : null;
+  return guidShape.test(text) ? sha256(`session_guid:${text.toLowerCase()}`) : null;
+}
+
+/** A GUID computed from an id by a key: always the same, and no way back. */
+export function maskedGuid(key: Uint8Array, id: string): string {
+  return printGuid(createHmac('sha256', key).update(id).digest().subarray(0, 16));
 }
 
 /** First 8 hex digits of the session id's digest: how logs and audit name a session. */

@@ -98,17 +98,27 @@ export function writeUser(
   imported: ImportedFacts,
   caller: CallerFacts,
 ): Promise<UserFacts> {
-  return transact(core.store, async (trx) => {
-    await store.lockNames(trx, core.store.engine);
-    await requireFreeLogin(trx, user.login);
-    await requireFreeEmail(trx, user.email, null);
-    const id = imported.id ?? (await nextIdentifier(trx, 'users'));
-    if (imported.id !== undefined) await claimIdentifier(trx, 'users', id);
-    await store.insertUser(trx, toRow(id, user, imported, imported.writtenBy ?? writerId, nowSeconds(core)));
-    await writePlace(trx, id, user.place);
-    await record(trx, core, 'user.created', { actorId: writerId, targetId: id, caller });
-    return requireFacts(trx, id);
-  });
+  return transact(core.store, (trx) => writeUserWithin(trx, core, writerId, user, imported, caller));
+}
+
+/** `writeUser` as part of a larger change. */
+export async function writeUserWithin(
+  trx: store.Db,
+  core: Core,
+  writerId: number | null,
+  user: NewUser,
+  imported: ImportedFacts,
+  caller: CallerFacts,
+): Promise<UserFacts> {
+  await store.lockNames(trx, core.store.engine);
+  await requireFreeLogin(trx, user.login);
+  await requireFreeEmail(trx, user.email, null);
+  const id = imported.id ?? (await nextIdentifier(trx, 'users'));
+  if (imported.id !== undefined) await claimIdentifier(trx, 'users', id);
+  await store.insertUser(trx, toRow(id, user, imported, imported.writtenBy ?? writerId, nowSeconds(core)));
+  await writePlace(trx, id, user.place);
+  await record(trx, core, 'user.created', { actorId: writerId, targetId: id, caller });
+  return requireFacts(trx, id);
 }
 
 function toRow(id: number, user: NewUser, imported: ImportedFacts, writerId: number | null, now: number): UsersTable {

@@ -8,6 +8,8 @@ export type Exchange = {
   readonly request: Request;
   /** Path of the target as the runtime folded it, still percent-encoded, without the query. */
   readonly path: string;
+  /** Raw query of the target, without the question mark, still percent-encoded; `''` for none. */
+  readonly query: string;
   /** Raw text of each `{name}` segment, still percent-encoded; the door judges it by a strict pattern. */
   readonly params: Readonly<Record<string, string>>;
   readonly requestId: string;
@@ -27,6 +29,8 @@ export type Route = {
  */
 export type Door = {
   readonly name: string;
+  /** This contract's paths are matched without regard to letter case; they have no parameters. */
+  readonly ignoresCase?: boolean;
   /** Path prefixes below which unknown paths get this door's own 404, e.g. `/v2/`. */
   readonly owns: readonly string[];
   readonly routes: readonly Route[];

@@ -18,7 +18,9 @@ export type PathMatch = { readonly entry: PathEntry; readonly params: Readonly<R
 export type RouteTable = {
   readonly literal: ReadonlyMap<string, PathMatch>;
   readonly patterns: PatternNode;
-  /** Prefixes with their doors, longest first. */
+  /** Paths of the doors that ignore letter case, in lower case. */
+  readonly folded: ReadonlyMap<string, PathMatch>;
+  /** Prefixes with their doors, longest first; in lower case where the door ignores it. */
   readonly owned: readonly { readonly prefix: string; readonly door: Door }[];
   readonly fallback: Door;
 };
@@ -43,23 +45,33 @@ export function compileRoutes(doors: readonly Door[], fallback: Door): RouteTabl
   const all = doors.includes(fallback) ? doors : [...doors, fallback];
   const literal = new Map<string, PathMatch>();
   const patterns = newNode();
-  for (const [path, routes] of routesByPath(all)) {
+  for (const [path, routes] of routesByPath(all.filter((door) => door.ignoresCase !== true))) {
     const entry = compilePath(routes);
     if (path.includes('{')) plantPattern(patterns, path, entry);
     else literal.set(path, { entry, params: noParams });
   }
-  return { literal, patterns, owned: compileOwned(all), fallback };
+  const folded = compileFolded(all.filter((door) => door.ignoresCase === true));
+  return { literal, patterns, folded, owned: compileOwned(all), fallback };
+}
+
+function compileFolded(doors: readonly Door[]): RouteTable['folded'] {
+  const folded = new Map<string, PathMatch>();
+  for (const [path, routes] of routesByPath(doors)) {
+    if (path.includes('{')) throw new Error(`${path}: a path that ignores letter case has no parameters`);
+    folded.set(path.toLowerCase(), { entry: compilePath(routes), params: noParams });
+  }
+  return folded;
 }
 
 /** What is declared for a path, undefined when nothing is. Literal segments win, the leftmost first. */
 export function findPath(table: RouteTable, path: string): PathMatch | undefined {
-  return table.literal.get(path) ?? findPattern(table.patterns, path);
+  return table.literal.get(path) ?? findPattern(table.patterns, path) ?? table.folded.get(path.toLowerCase());
 }
 
 /** The door whose 404 a path without routes gets. */
 export function findOwner(table: RouteTable, path: string): Door {
   for (const { prefix, door } of table.owned) {
-    if (path.startsWith(prefix)) return door;
+    if ((door.ignoresCase === true ? path.toLowerCase() : path).startsWith(prefix)) return door;
   }
   return table.fallback;
 }
@@ -151,7 +163,8 @@ function descend(node: PatternNode, path: string, from: number, values: string[]
 }
 
 function compileOwned(doors: readonly Door[]): RouteTable['owned'] {
-  const owned = doors.flatMap((door) => door.owns.map((prefix) => ({ prefix, door })));
+  const spell = (door: Door, prefix: string) => (door.ignoresCase === true ? prefix.toLowerCase() : prefix);
+  const owned = doors.flatMap((door) => door.owns.map((prefix) => ({ prefix: spell(door, prefix), door })));
   const prefixes = new Set(owned.map(({ prefix }) => prefix));
   if (prefixes.size !== owned.length) throw new Error('two doors own the same path prefix');
   return owned.sort((one, other) => other.prefix.length - one.prefix.length);

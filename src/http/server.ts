@@ -92,9 +92,9 @@ async function stopListener(house: House, listener: Listener, graceMs: number): 
 
 /** Path and method are judged before the door is asked, so that these faults need no credential. */
 function answerRequest(house: House, request: Request, listener: Listener): Response | Promise<Response> {
-  const path = readPath(request.url);
+  const { path, query } = splitTarget(request.url);
   const match = findPath(house.table, path);
-  const exchange = openExchange(house, request, listener, path, match?.params ?? {});
+  const exchange = openExchange(house, request, listener, { path, query, params: match?.params ?? {} });
   const door = match?.entry.door ?? findOwner(house.table, path);
   if (!hasSoundHost(request)) return answerFault(house, door, exchange, 'bad_host', { header: 'Host' });
   if (match === undefined) return answerFault(house, door, exchange, 'not_found');
@@ -107,18 +107,18 @@ function answerRequest(house: House, request: Request, listener: Listener): Resp
 }
 
 /**
- * Path of a request's address, without query and fragment. The authority is skipped, never used: it is the client's
+ * Path and query of a request's address, without fragment. The authority is skipped, never used: it is the client's
  * Host, and with a malformed one the runtime gives the bare target, on which `new URL` throws (TH3).
  */
-function readPath(url: string): string {
+function splitTarget(url: string): { path: string; query: string } {
   // The search starts behind `https://` or in the name after `http://`, which has at least one character.
   const start = url.startsWith('/') ? 0 : url.indexOf('/', 8);
   // CONNECT may send `name:port`, which has no path.
-  if (start === -1) return '';
-  const query = url.indexOf('?', start);
-  const path = query === -1 ? url.slice(start) : url.slice(start, query);
-  const fragment = path.indexOf('#');
-  return fragment === -1 ? path : path.slice(0, fragment);
+  if (start === -1) return { path: '', query: '' };
+  const fragment = url.indexOf('#', start);
+  const target = fragment === -1 ? url.slice(start) : url.slice(start, fragment);
+  const mark = target.indexOf('?');
+  return mark === -1 ? { path: target, query: '' } : { path: target.slice(0, mark), query: target.slice(mark + 1) };
 }
 
 /** False for a Host that is missing, sent twice, over-long, or such that the runtime made no address of it. */
@@ -132,16 +132,16 @@ function openExchange(
   house: House,
   request: Request,
   listener: Listener,
-  path: string,
-  params: Exchange['params'],
+  target: Pick<Exchange, 'path' | 'query' | 'params'>,
 ): Exchange {
   // Asking for the address costs as much as a tenth of a whole request, and many reads never need it. Everything else
   // asks now: later the client may have hung up, which would hide who sent a login (TH9).
   let caller = request.method === 'GET' ? undefined : identifyCaller(house, request, listener);
   return {
     request,
-    path,
-    params,
+    path: target.path,
+    query: target.query,
+    params: target.params,
     requestId: adoptRequestId(request),
     get caller(): Caller {
       caller ??= identifyCaller(house, request, listener);

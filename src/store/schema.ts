@@ -129,4 +129,6 @@ export type SessionsTable = {
   end_reason: string | null;
   address: string;
   user_agent: string;
+  /** JSON text: what the client said of itself at login. */
+  sender: string;
 };

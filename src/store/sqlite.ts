@@ -25,11 +25,13 @@ const turnLimitMs = 500;
 
 /**
  * The one connection that writes.
- * @throws Error when the file is missing or empty and `create` is false, or when a setting cannot be made
+ * @throws Error when the file is empty, when it is missing and `create` is false, or when a setting cannot be made
  * @throws StoreError when SQLite cannot open the file
  */
 export function openSqliteWriter(path: string, create: boolean): SqliteHandle {
   if (!create && !isFilled(path)) throw new Error(`There is no store at ${path}.`);
+  if (existsSync(path) && !isFilled(path))
+    throw new Error(`${path} is empty; restore a backup, or delete the file to begin anew.`);
   const file = openFile(path, create ? { readwrite: true, create: true } : { readwrite: true });
   const mutex = createMutex(turnLimitMs);
   return {

@@ -1,11 +1,10 @@
 import {
-  admitUse,
   authenticate,
   type CallerFacts,
   type Core,
   CoreError,
-  countRefusal,
   type SessionContext,
+  withinLimits,
 } from '../../core/index.ts';
 
 /** The text behind `Bearer `, whatever the scheme's letter case; null for any other scheme or shape. */
@@ -18,16 +17,9 @@ export function readBearer(authorization: string | null): string | null {
  * good the session counts.
  * @throws CoreError `credential_missing`, `api_key_invalid`, `session_invalid`, `credentials_differ`, `throttled`
  */
-export async function requireContext(core: Core, request: Request, caller: CallerFacts): Promise<SessionContext> {
-  try {
-    const context = await judge(core, request.headers.get('x-api-key'), request.headers.get('authorization'));
-    admitUse(core, context);
-    return context;
-  } catch (error) {
-    const refused = error instanceof CoreError && error.code !== 'throttled' && error.code !== 'credential_missing';
-    if (refused) countRefusal(core, caller);
-    throw error;
-  }
+export function requireContext(core: Core, request: Request, caller: CallerFacts): Promise<SessionContext> {
+  const { headers } = request;
+  return withinLimits(core, caller, () => judge(core, headers.get('x-api-key'), headers.get('authorization')));
 }
 
 async function judge(core: Core, key: string | null, authorization: string | null): Promise<SessionContext> {

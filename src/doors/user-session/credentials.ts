@@ -1,12 +1,11 @@
 import {
-  admitUse,
   authenticate,
   type CallerFacts,
   type Core,
   CoreError,
   type Credential,
-  countRefusal,
   type SessionContext,
+  withinLimits,
 } from '../../core/index.ts';
 
 const cookieName = '__Host-cardea';
@@ -48,20 +47,12 @@ function readBearer(authorization: string): Presented {
   return { credential: { kind: 'bearer', token }, presented: true, byCookie: false };
 }
 
-/**
- * @throws CoreError `session_invalid` (a credential was judged and refused), `credential_missing`, `throttled`
- */
-export async function requireContext(core: Core, found: Presented, caller: CallerFacts): Promise<SessionContext> {
-  if (found.credential === null && !found.presented) throw new CoreError('credential_missing');
-  try {
-    if (found.credential === null) throw new CoreError('session_invalid');
-    const context = await authenticate(core, found.credential);
-    admitUse(core, context);
-    return context;
-  } catch (error) {
-    if (error instanceof CoreError && error.code === 'session_invalid') countRefusal(core, caller);
-    throw error;
-  }
+/** @throws CoreError `session_invalid` (something was presented and refused), `credential_missing`, `throttled` */
+export function requireContext(core: Core, found: Presented, caller: CallerFacts): Promise<SessionContext> {
+  return withinLimits(core, caller, async () => {
+    if (found.credential !== null) return authenticate(core, found.credential);
+    throw new CoreError(found.presented ? 'session_invalid' : 'credential_missing');
+  });
 }
 
 /** `Set-Cookie` of a new cookie session. */

@@ -101,7 +101,8 @@ export function firstSchema({ instant, strict }: ColumnTypes): string[] {
       ended_at ${instant},
       end_reason text,
       address text not null,
-      user_agent text not null
+      user_agent text not null,
+      sender text not null
     )${strict}`,
     `create index sessions_user on sessions (user_id, created_at)`,
     `create index sessions_ended on sessions (ended_at) where ended_at is not null`,

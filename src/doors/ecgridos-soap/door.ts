@@ -1,0 +1,262 @@
+import { type CallerFacts, type Core, CoreError, toCoreError } from '../../core/index.ts';
+import { readBody } from '../../http/body.ts';
+import type { Door, Exchange, Route } from '../../http/door.ts';
+import { type Fault, HttpFault } from '../../http/faults.ts';
+import { answerHeaders } from '../../http/headers.ts';
+import { mediaTypes, readEnvelope, type SoapVersion, writeEnvelope, writeFault } from './envelope.ts';
+import { coreFaults, faultString, faultTable, SoapFault } from './faults.ts';
+import { givenInForm, writeFormResult } from './form.ts';
+import { type EcgridosSettings, type Operation, operations, requireContext } from './operations.ts';
+import { styleSheet, writeOperationList, writeOperationPage } from './pages.ts';
+import { type Given, givenInSoap, readSessionId } from './parameters.ts';
+import { namespace, type Value, writeValue } from './wire.ts';
+import { writeWsdl } from './wsdl.ts';
+import { element } from './xml-writer.ts';
+
+const endpoint = '/v4.1/prod/ECGridOS.asmx';
+const bodyLimit = 65_536;
+const xmlType = 'text/xml; charset=utf-8';
+const pagePolicy = "default-src 'none'; style-src 'self'; frame-ancestors 'none'";
+const loopbackHosts = ['127.0.0.1', 'localhost', '[::1]'];
+
+/** What fails outside an operation is a line of text, never HTML: clients take HTML for an error of something else. */
+const plainAnswers = {
+  bad_host: [400, 'The Host header is not valid.'],
+  repeated_header: [400, 'A header was sent more than once.'],
+  bad_json: [400, 'The request is not valid.'],
+  not_found: [404, 'There is nothing at this address.'],
+  method_not_allowed: [405, 'Use one of the methods in the Allow header.'],
+  body_too_large: [413, 'The request body is too large.'],
+  unsupported_media_type: [
+    415,
+    'Send SOAP as text/xml or application/soap+xml, forms as application/x-www-form-urlencoded, in UTF-8.',
+  ],
+  internal: [500, 'Internal error.'],
+  too_slow: [503, 'Retry later.'],
+  stopping: [503, 'Retry later.'],
+} satisfies Record<Fault, readonly [number, string]>;
+
+type Settled = { readonly core: Core; readonly settings: EcgridosSettings };
+
+/** The ECGridOS SOAP contract: session operations over SOAP 1.1, SOAP 1.2 and forms. */
+export function createEcgridosSoap(core: Core, settings: EcgridosSettings): Door {
+  const settled = { core, settings };
+  return {
+    name: 'ecgridos-soap',
+    owns: ['/v4.1/'],
+    ignoresCase: true,
+    routes: [
+      { method: 'GET', path: endpoint, answer: (exchange) => answerPage(settings, exchange) },
+      { method: 'POST', path: endpoint, answer: (exchange) => answerSoap(settled, exchange) },
+      { method: 'GET', path: endpoint.replace('.asmx', '.css'), answer: answerStyle },
+      ...operations.flatMap((operation) => formRoutes(settled, operation)),
+    ],
+    answerFault: (fault, exchange, { allow }) =>
+      plainAnswer(exchange, fault, allow === undefined ? {} : { Allow: allow }),
+  };
+}
+
+function formRoutes(settled: Settled, operation: Operation): Route[] {
+  const path = `${endpoint}/${operation.name}`;
+  const answer = (exchange: Exchange) => answerForm(settled, operation, exchange);
+  const post: Route = { method: 'POST', path, answer };
+  const { httpGet } = settled.settings;
+  const offered = operation.formGet === 'open' ? httpGet !== 'off' : operation.formGet === 'read' && httpGet === 'read';
+  return offered ? [{ method: 'GET', path, answer }, post] : [post];
+}
+
+// --- SOAP -----------------------------------------------------------------------------------------------------------
+
+async function answerSoap(settled: Settled, exchange: Exchange): Promise<Response> {
+  const { version, charset, action } = readSoapType(exchange.request);
+  const bytes = await readBody(exchange.request, bodyLimit);
+  try {
+    const request = readEnvelope(bytes, charset, version);
+    const operation = requireOperation(request.namespace, request.name);
+    if (!['', operation.name, namespace + operation.name].includes(action)) throw new SoapFault('F10');
+    const value = await perform(settled, operation, exchange, givenInSoap(request));
+    return soapAnswer(exchange, version, 200, writeEnvelope(version, response(operation, value)));
+  } catch (error) {
+    const fault = toFault(settled.core, exchange, error);
+    const { text, status } = writeFault(version, fault.id, fault.detail);
+    return soapAnswer(exchange, version, status, text, retryAfter(fault));
+  }
+}
+
+/** @throws HttpFault `unsupported_media_type` for anything but the two media types of SOAP, in UTF-8 or UTF-16, without coding */
+function readSoapType(request: Request): { version: SoapVersion; charset: string | undefined; action: string } {
+  const { type, parameters } = readMediaType(request);
+  const version = type === mediaTypes['1.1'] ? '1.1' : type === mediaTypes['1.2'] ? '1.2' : undefined;
+  const charset = parameters.get('charset')?.toLowerCase();
+  const readable = charset === undefined || charset === 'utf-8' || charset === 'utf-16';
+  if (version === undefined || !readable) throw new HttpFault('unsupported_media_type');
+  const header = request.headers.get('soapaction') ?? '';
+  return { version, charset, action: unquote(version === '1.1' ? header : (parameters.get('action') ?? '')) };
+}
+
+function readMediaType(request: Request): { type: string; parameters: Map<string, string> } {
+  const coding = request.headers.get('content-encoding')?.trim().toLowerCase() ?? 'identity';
+  const [type = '', ...rest] = (request.headers.get('content-type') ?? '').split(';').map((part) => part.trim());
+  if (coding !== 'identity' || type.includes(',')) throw new HttpFault('unsupported_media_type');
+  const parameters = rest.map((part): [string, string] => {
+    const equals = part.indexOf('=');
+    return [part.slice(0, equals).trim().toLowerCase(), unquote(part.slice(equals + 1).trim())];
+  });
+  return { type: type.toLowerCase(), parameters: new Map(parameters) };
+}
+
+function unquote(text: string): string {
+  return text.trim().replace(/^"(.*)"$/, '$1');
+}
+
+function requireOperation(space: string, name: string): Operation {
+  const operation = operations.find((row) => row.name === name);
+  if (operation === undefined || space !== namespace) throw new SoapFault('F9');
+  return operation;
+}
+
+function response(operation: Operation, value: Value) {
+  const result = writeValue(`${operation.name}Result`, operation.result, value);
+  return element(`${operation.name}Response`, [result], { xmlns: namespace });
+}
+
+function soapAnswer(
+  exchange: Exchange,
+  version: SoapVersion,
+  status: number,
+  text: string,
+  headers: Readonly<Record<string, string>> = {},
+): Response {
+  return textAnswer(exchange, status, `${mediaTypes[version]}; charset=utf-8`, text, headers);
+}
+
+// --- Both bindings --------------------------------------------------------------------------------------------------
+
+/** Credential, then parameters, then rights, then the deed: the order of the contract, section 3. */
+async function perform(
+  { core, settings }: Settled,
+  operation: Operation,
+  exchange: Exchange,
+  given: Given,
+): Promise<Value> {
+  const caller: CallerFacts = { ...exchange.caller, requestId: exchange.requestId };
+  const call = { core, settings, caller, given };
+  if (operation.access === 'public') return operation.run(call);
+  const sessionId = readSessionId(given);
+  const context = await requireContext(core, caller, sessionId);
+  if (context.stepDue && operation.access !== 'signed_in_step_due') throw new CoreError('step_due');
+  return operation.run({ ...call, sessionId, context });
+}
+
+function toFault(core: Core, exchange: Exchange, error: unknown): SoapFault {
+  if (error instanceof SoapFault) return error;
+  const { code, detail } = toCoreError(error);
+  if (!(error instanceof CoreError)) core.log.error('request.failed', { requestId: exchange.requestId, error });
+  return coreFaults[code](detail);
+}
+
+function retryAfter({ detail }: SoapFault): Record<string, string> {
+  return detail.retryAfterSeconds === undefined ? {} : { 'Retry-After': String(detail.retryAfterSeconds) };
+}
+
+// --- Forms ----------------------------------------------------------------------------------------------------------
+
+async function answerForm(settled: Settled, operation: Operation, exchange: Exchange): Promise<Response> {
+  const text = exchange.request.method === 'POST' ? await readForm(exchange.request) : exchange.query;
+  try {
+    const given = givenInForm(text);
+    const value = await perform(settled, operation, exchange, withNumbers(operation, given));
+    return textAnswer(exchange, 200, xmlType, writeFormResult(operation.result, value));
+  } catch (error) {
+    return formFault(exchange, toFault(settled.core, exchange, error));
+  }
+}
+
+async function readForm(request: Request): Promise<string> {
+  const bytes = await readBody(request, bodyLimit);
+  if (bytes.length === 0) return '';
+  const { type, parameters } = readMediaType(request);
+  const charset = parameters.get('charset')?.toLowerCase() ?? 'utf-8';
+  if (type !== 'application/x-www-form-urlencoded' || charset !== 'utf-8')
+    throw new HttpFault('unsupported_media_type');
+  // Byte for byte: what is not ASCII is left to the strict decoding of the escapes, which refuses it.
+  return new TextDecoder('latin1').decode(bytes);
+}
+
+/** Unlike SOAP, a form must name every number: a left-out one is more likely a slip than a wish for the default. */
+function withNumbers(operation: Operation, given: Given): Given {
+  const isNumber = (name: string) => operation.parameters.some((one) => one.name === name && one.type !== 'string');
+  return (name) => {
+    const texts = given(name);
+    if (texts.length === 0 && isNumber(name)) throw new SoapFault('F6', { item: name, message: missing(name) });
+    return texts;
+  };
+}
+
+function missing(name: string): string {
+  return `Missing parameter: ${name}.`;
+}
+
+function formFault(exchange: Exchange, fault: SoapFault): Response {
+  const { id, detail } = fault;
+  const message = detail.message ?? faultTable[id].message;
+  const line = message === missing(detail.item ?? '') ? message : `${faultString(id, detail)}: ${message}`;
+  const status = id === 'F3' ? 429 : id === 'F14' ? 503 : 500;
+  return textAnswer(exchange, status, 'text/plain; charset=utf-8', `${line}\n`, retryAfter(fault));
+}
+
+// --- Pages ----------------------------------------------------------------------------------------------------------
+
+function answerPage(settings: EcgridosSettings, exchange: Exchange): Response {
+  const query = new Map(exchange.query.split('&').map(splitQuery));
+  if (query.has('wsdl') || query.has('singlewsdl')) return answerWsdl(settings, exchange);
+  if (!settings.helpPages) return plainAnswer(exchange, 'not_found');
+  const name = query.get('op');
+  if (name === undefined) return htmlAnswer(exchange, writeOperationList(endpoint));
+  const operation = operations.find((row) => row.name.toLowerCase() === name.toLowerCase());
+  if (operation === undefined) return plainAnswer(exchange, 'not_found');
+  return htmlAnswer(exchange, writeOperationPage(endpoint, operation));
+}
+
+function splitQuery(pair: string): [string, string] {
+  const [key = '', value = ''] = pair.split('=', 2);
+  return [key.toLowerCase(), value];
+}
+
+function answerWsdl(settings: EcgridosSettings, exchange: Exchange): Response {
+  const origin = settings.publicUrl === '' ? readOrigin(settings, exchange) : settings.publicUrl;
+  if (origin === null) return plainAnswer(exchange, 'bad_host');
+  return textAnswer(exchange, 200, xmlType, writeWsdl(origin + endpoint));
+}
+
+/** The address that the client used, if its host is a listed one: a foreign name is never printed. */
+function readOrigin(settings: EcgridosSettings, exchange: Exchange): string | null {
+  const host = exchange.request.headers.get('host') ?? '';
+  const name = host.replace(/:\d{1,5}$/, '').toLowerCase();
+  const listed = settings.allowedHosts.length === 0 ? loopbackHosts : settings.allowedHosts;
+  return listed.includes(name) ? `${exchange.caller.secure ? 'https' : 'http'}://${host}` : null;
+}
+
+function answerStyle(exchange: Exchange): Response {
+  return textAnswer(exchange, 200, 'text/css; charset=utf-8', styleSheet);
+}
+
+function htmlAnswer(exchange: Exchange, html: string): Response {
+  return textAnswer(exchange, 200, 'text/html; charset=utf-8', html, { 'Content-Security-Policy': pagePolicy });
+}
+
+function plainAnswer(exchange: Exchange, fault: Fault, headers: Readonly<Record<string, string>> = {}): Response {
+  const [status, line] = plainAnswers[fault];
+  const retry = status === 503 ? { 'Retry-After': '2' } : {};
+  return textAnswer(exchange, status, 'text/plain; charset=utf-8', `${line}\n`, { ...headers, ...retry });
+}
+
+function textAnswer(
+  exchange: Exchange,
+  status: number,
+  type: string,
+  text: string,
+  headers: Readonly<Record<string, string>> = {},
+): Response {
+  return new Response(text, { status, headers: { 'Content-Type': type, ...answerHeaders(exchange), ...headers } });
+}
