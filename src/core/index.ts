@@ -28,7 +28,9 @@ export { type Hasher, startHasher } from './hash-lane.ts';
 export { withinLimits } from './limits.ts';
 export { type KeyLoginInput, type LoginInput, login, loginWithKey } from './login.ts';
 export { createBlocklist, generatePassword } from './passwords.ts';
+export type { PlaceChanges } from './places.ts';
 export { createRateLimiter } from './rates.ts';
+export { type RefreshPolicy, refreshSession } from './refresh.ts';
 export {
   endAll,
   endOne,
@@ -37,8 +39,6 @@ export {
   listSessionsOf,
   maskSession,
   type OpenedSession,
-  type RefreshPolicy,
-  refreshSession,
   type SessionPolicy,
   type SessionSummary,
 } from './sessions.ts';
@@ -53,7 +53,6 @@ export {
   listUsers,
   moveUser,
   type NewUser,
-  type PlaceChanges,
   type ProfileChanges,
   setStatus,
   type UserQuery,

@@ -3,22 +3,12 @@ import * as store from '../store/sessions.ts';
 import { type Db, raiseGeneration } from '../store/users.ts';
 import { type Actor, actorId, requireAdministrable } from './actors.ts';
 import { record } from './audit.ts';
-import { authenticate, expiryOf, isSessionLive } from './authenticate.ts';
+import { expiryOf, isSessionLive } from './authenticate.ts';
 import type { CallerFacts, SessionContext, UserFacts } from './context.ts';
 import { type Core, nowSeconds } from './core.ts';
 import { CoreError } from './errors.ts';
-import {
-  digestSecret,
-  maskedGuid,
-  newSecret,
-  newSessionId,
-  newTokenId,
-  type SecretKind,
-  type SigningKey,
-  signToken,
-  type TokenClaims,
-  verifyToken,
-} from './tokens.ts';
+import { issueToken } from './issue-token.ts';
+import { digestSecret, maskedGuid, newSecret, newSessionId, type SecretKind } from './tokens.ts';
 
 /** How sessions opened through one way in live. */
 export type SessionPolicy = {
@@ -107,123 +97,6 @@ function makeCredential(core: Core, sid: string, userId: number, policy: Session
 }
 
 const noToken = { live_jti: null, live_issued_at: null, live_expires_at: null, live_key_id: null };
-
-type IssuedToken = { readonly token: string; readonly claims: TokenClaims };
-
-function issueToken(
-  core: Core,
-  sid: string,
-  userId: number,
-  tokenSeconds: number | null,
-  absoluteEnd: number,
-): IssuedToken {
-  const iat = nowSeconds(core);
-  const exp = tokenSeconds === null ? absoluteEnd : Math.min(iat + tokenSeconds, absoluteEnd);
-  const claims = { ...fixedClaims(core, sid, userId), jti: newTokenId(), iat, exp };
-  return { token: signToken(core.keys.current, claims), claims };
-}
-
-function fixedClaims(core: Core, sid: string, userId: number): Pick<TokenClaims, 'iss' | 'aud' | 'sub' | 'sid'> {
-  return { iss: core.policy.tokenIssuer, aud: core.policy.tokenAudience, sub: String(userId), sid };
-}
-
-export type RefreshPolicy = {
-  /** Life of the new token in seconds, cut at the session's absolute end. */
-  readonly tokenSeconds: number;
-  /** How long after a refresh its predecessor still gets the same successor. */
-  readonly graceSeconds: number;
-};
-
-type RefreshOutcome = { readonly kind: 'opened'; readonly session: NewSession } | { readonly kind: 'refused' };
-
-/**
- * Exchanges a session's live token for a new one; the old one is dead from the commit on. Presented again within the grace it gets
- * the same successor, byte for byte; later, or older, it ends the session: somebody else holds it (RFC 9700, 4.14.2).
- * @throws CoreError `session_invalid`, `step_due`
- */
-export async function refreshSession(
-  core: Core,
-  token: string,
-  policy: RefreshPolicy,
-  caller: CallerFacts,
-): Promise<OpenedSession> {
-  const claims = verifyToken(core.keys, core.policy, token, nowSeconds(core));
-  if (claims === null) throw new CoreError('session_invalid');
-  const outcome = await transact(core.store, (trx) => rotate(trx, core, claims, policy, caller));
-  if (outcome.kind === 'refused') throw new CoreError('session_invalid');
-  const context = await authenticate(core, { kind: 'bearer', token: outcome.session.credential });
-  return { ...outcome.session, context };
-}
-
-/** A refusal is an outcome, not a throw: ending the session must be committed, not rolled back. */
-async function rotate(
-  trx: Db,
-  core: Core,
-  claims: TokenClaims,
-  policy: RefreshPolicy,
-  caller: CallerFacts,
-): Promise<RefreshOutcome> {
-  const now = nowSeconds(core);
-  const row = await store.lockSession(trx, claims.sid);
-  if (row === undefined || String(row.user_id) !== claims.sub || !isSessionLive(row, now)) return { kind: 'refused' };
-  if (row.password_change_due === 1) throw new CoreError('step_due');
-  if (row.live_jti === claims.jti)
-    return { kind: 'opened', session: await replaceToken(trx, core, row, policy, caller) };
-  const successor = withinGrace(core, row, claims, policy) ? rebuildToken(core, row) : null;
-  if (successor !== null) return { kind: 'opened', session: successor };
-  await store.endSession(trx, row.id, { endedAt: now, reason: 'token_reused' });
-  await record(trx, core, 'session.reuse_detected', {
-    actorId: null,
-    targetId: row.user_id,
-    sessionId: row.id,
-    caller,
-  });
-  return { kind: 'refused' };
-}
-
-async function replaceToken(
-  trx: Db,
-  core: Core,
-  row: store.SessionRow,
-  policy: RefreshPolicy,
-  caller: CallerFacts,
-): Promise<NewSession> {
-  const { token, claims } = issueToken(core, row.id, row.user_id, policy.tokenSeconds, row.absolute_expires_at);
-  await store.rotateToken(trx, row.id, {
-    live_jti: claims.jti,
-    live_issued_at: claims.iat,
-    live_expires_at: claims.exp,
-    live_key_id: core.keys.current.id,
-    previous_jti: row.live_jti,
-    rotated_ms: core.clock(),
-    last_used_at: claims.iat,
-  });
-  await record(trx, core, 'session.refreshed', { actorId: row.user_id, sessionId: row.id, caller });
-  return { id: row.id, credential: token, credentialExpiresAt: claims.exp };
-}
-
-function withinGrace(core: Core, row: store.SessionRow, claims: TokenClaims, policy: RefreshPolicy): boolean {
-  if (row.previous_jti !== claims.jti || row.rotated_ms === null) return false;
-  return core.clock() - row.rotated_ms <= policy.graceSeconds * 1000;
-}
-
-/** HMAC is deterministic: the stored claims and the key that signed them give the very text that was sent before. */
-function rebuildToken(core: Core, row: store.SessionRow): NewSession | null {
-  const key = findKey(core, row.live_key_id);
-  if (key === null || row.live_jti === null || row.live_issued_at === null || row.live_expires_at === null) return null;
-  const claims = {
-    ...fixedClaims(core, row.id, row.user_id),
-    jti: row.live_jti,
-    iat: row.live_issued_at,
-    exp: row.live_expires_at,
-  };
-  return { id: row.id, credential: signToken(key, claims), credentialExpiresAt: claims.exp };
-}
-
-function findKey(core: Core, id: string | null): SigningKey | null {
-  if (core.keys.current.id === id) return core.keys.current;
-  return core.keys.previous?.id === id ? core.keys.previous : null;
-}
 
 /**
  * Ends the session behind the context, durably. A key has no session: nothing ends, and the key stays valid.

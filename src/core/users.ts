@@ -1,9 +1,8 @@
-import { mailboxBelongs, organizationExists, writePrimaryMembership } from '../store/directory.ts';
 import { claimIdentifier, nextIdentifier } from '../store/identifiers.ts';
 import { transact } from '../store/open.ts';
 import type { UsersTable } from '../store/schema.ts';
 import * as store from '../store/users.ts';
-import { type AuthLevel, isWide, liveStatuses, reaches, readableUsers, type Status } from './access.ts';
+import { type AuthLevel, liveStatuses, reaches, readableUsers, type Status } from './access.ts';
 import { type Actor, actorId, readUserFacts, requireAdministrable, requireReadable } from './actors.ts';
 import { type AuditEvent, record } from './audit.ts';
 import { type CallerFacts, toUserFacts, type UserFacts } from './context.ts';
@@ -17,11 +16,9 @@ import {
   requireUsableName,
 } from './names.ts';
 import { normalizeName } from './passwords.ts';
+import { judgePlace, type Place, type PlaceChanges, requireOwnNetwork, requirePlace, writePlace } from './places.ts';
 import { endAllSessions } from './sessions.ts';
 import { requireGoodPassword } from './user-passwords.ts';
-
-/** Where a user belongs: an organization, and a mailbox in it; null for none. */
-export type Place = { readonly organizationId: number | null; readonly mailboxId: number | null };
 
 export type NewUser = {
   readonly login: string;
@@ -61,24 +58,6 @@ function requireCreationRight(actor: Actor, user: NewUser): void {
   if (!reaches(actor.user.authLevel, 'NetworkAdmin')) throw new CoreError('access_denied');
   if (!reaches(actor.user.authLevel, user.authLevel)) throw new CoreError('access_denied');
   requireOwnNetwork(actor, user.place.organizationId);
-}
-
-/** Below NetOps one acts in one's own network only. */
-function requireOwnNetwork(actor: Actor, organizationId: number | null): void {
-  if (actor === 'system' || isWide(actor.user)) return;
-  if (organizationId === null || organizationId !== actor.user.organizationId) throw new CoreError('access_denied');
-}
-
-/** @throws CoreError `input_invalid` for `organizationId` or `mailboxId` */
-async function requirePlace(db: store.Db, place: Place): Promise<void> {
-  const { organizationId, mailboxId } = place;
-  if (organizationId !== null && !(await organizationExists(db, organizationId))) {
-    throw new CoreError('input_invalid', { field: 'organizationId', reason: 'does not exist' });
-  }
-  if (mailboxId === null) return;
-  if (organizationId === null || !(await mailboxBelongs(db, mailboxId, organizationId))) {
-    throw new CoreError('input_invalid', { field: 'mailboxId', reason: 'does not exist in this network' });
-  }
 }
 
 /** What only a demo or an import chooses beside the user's own facts. */
@@ -144,12 +123,6 @@ function toRow(id: number, user: NewUser, imported: ImportedFacts, writerId: num
   };
 }
 
-async function writePlace(trx: store.Db, userId: number, place: Place): Promise<void> {
-  if (place.organizationId === null) return;
-  const { organizationId, mailboxId } = place;
-  await writePrimaryMembership(trx, { user_id: userId, organization_id: organizationId, mailbox_id: mailboxId });
-}
-
 async function requireFacts(trx: store.Db, id: number): Promise<UserFacts> {
   const facts = await readUserFacts(trx, id);
   if (facts === null) throw new CoreError('user_not_found');
@@ -209,9 +182,6 @@ export async function updateProfile(
   });
 }
 
-/** A part that is absent stays; a new organization without a mailbox means no mailbox. */
-export type PlaceChanges = { readonly organizationId?: number; readonly mailboxId?: number | null };
-
 /** Moves a user to another organization or mailbox. @throws CoreError `access_denied`, `user_not_found`, `input_invalid` */
 export async function moveUser(
   core: Core,
@@ -244,16 +214,6 @@ export async function changeRole(
     await writePlace(trx, id, place);
     return { auth_level: level };
   });
-}
-
-async function judgePlace(core: Core, actor: Actor, target: UserFacts, changes: PlaceChanges): Promise<Place> {
-  const organizationId = changes.organizationId ?? target.organizationId;
-  const moved = organizationId !== target.organizationId;
-  if (moved) requireOwnNetwork(actor, organizationId);
-  const mailboxId = changes.mailboxId !== undefined ? changes.mailboxId : moved ? null : target.mailboxId;
-  const place = { organizationId, mailboxId };
-  await requirePlace(core.store.checks, place);
-  return place;
 }
 
 /** Lets a user sign in or not. Whoever may not is signed out everywhere. @throws CoreError `user_not_found`, `input_invalid` */

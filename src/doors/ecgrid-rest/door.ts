@@ -97,7 +97,8 @@ function judgeId(exchange: Exchange): number {
 }
 
 function answerError(core: Core, cors: CorsRule | null, exchange: Exchange, error: unknown): Response {
-  if (error instanceof HttpFault) return failure(exchange, cors, error.fault, error.detail);
+  // The server has this door's `answerFault` answer it, and closes the connection where the fault calls for that.
+  if (error instanceof HttpFault) throw error;
   if (error instanceof EcgridError) return failure(exchange, cors, error.word, {});
   const { code, detail } = toCoreError(error);
   if (!(error instanceof CoreError)) core.log.error('request.failed', { requestId: exchange.requestId, error });

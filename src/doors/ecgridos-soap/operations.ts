@@ -56,6 +56,7 @@ const senders = ['SenderSolution', 'SenderVersion', 'SenderCompanyName', 'Sender
 const longestName = 256;
 const longestPasswordBytes = 1024;
 const longestLog = 100;
+const countBytes = (text: string) => Buffer.byteLength(text);
 
 /** Section 5 of the contract, in the order of the WSDL, which is rendered from these rows. */
 export const operations: readonly Operation[] = [
@@ -182,7 +183,7 @@ export function requireContext(
 
 async function login({ core: cardea, settings, caller, given }: Call): Promise<Value> {
   const name = requireText(given, userName, longestName);
-  const secret = requireText(given, password, longestPasswordBytes, Buffer.byteLength);
+  const secret = requireText(given, password, longestPasswordBytes, countBytes);
   const sender = senders.flatMap((parameter) => {
     const text = readText(given, parameter, longestName) ?? '';
     return text === '' ? [] : [[parameter.name, text] as const];
@@ -237,8 +238,8 @@ async function resetUser(call: SignedInCall): Promise<Value> {
 }
 
 async function changePassword({ core: cardea, settings, context, given, caller }: SignedInCall): Promise<Value> {
-  const currentPassword = requireText(given, oldPassword, longestPasswordBytes, Buffer.byteLength);
-  const wanted = requireText(given, newPassword, longestPasswordBytes, Buffer.byteLength);
+  const currentPassword = requireText(given, oldPassword, longestPasswordBytes, countBytes);
+  const wanted = requireText(given, newPassword, longestPasswordBytes, countBytes);
   const { keepSessionsOnPasswordChange: keepSessions } = settings;
   await core.changePassword(cardea, context, { currentPassword, newPassword: wanted, keepSessions }, caller);
   return 'true';
