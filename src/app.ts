@@ -22,7 +22,7 @@ import type { Log } from './log.ts';
 import { createReadiness } from './readiness.ts';
 import { isStoreTrouble } from './store/errors.ts';
 import { holdLock } from './store/lock.ts';
-import { currentSchema, migrate, readSchema } from './store/migrations/index.ts';
+import { migrate, requireCurrentSchema } from './store/migrations/index.ts';
 import { openStore, requireSoundFile, type Store } from './store/open.ts';
 
 export type CoreOptions = {
@@ -60,6 +60,7 @@ export async function openCore(options: CoreOptions): Promise<OpenCore> {
     hasher,
     blocklist: createBlocklist(config.password.blocklistFile),
     log,
+    loginTurns: new Map(),
     checkRates: createRateLimiter(config.limits.checksPerSecond, 2 * config.limits.checksPerSecond),
     refusalRates: createRateLimiter(config.limits.refusedPerSecond, 20 * config.limits.refusedPerSecond),
   };
@@ -110,14 +111,6 @@ async function openReadyStore(config: Config, create: boolean): Promise<Store> {
   }
 }
 
-async function requireCurrentSchema(store: Store): Promise<void> {
-  const schema = await readSchema(store);
-  if (schema === currentSchema) return;
-  throw new DataDirectoryError(
-    `The store has schema ${schema}, this program needs ${currentSchema}; start the server once.`,
-  );
-}
-
 function openHasher({ config, hashCost, hashWorkers }: CoreOptions): Hasher {
   const { memoryKib, passes, workers } = config.password;
   return startHasher({
@@ -165,6 +158,7 @@ function createDoors(core: Core, config: Config): Door[] {
         idleSeconds: config.ecgridos.idleMinutes * 60,
         publicUrl: config.publicUrl,
         allowedHosts: config.allowedHosts,
+        listenHost: config.host,
         httpGet: config.ecgridos.httpGet,
         helpPages: config.ecgridos.helpPages,
         keepSessionsOnPasswordChange: config.ecgrid.keepSessionsOnPasswordChange,

@@ -28,7 +28,7 @@ const options = {
   ),
   'ecgridos.helpPages': option.flag(true, 'Show the list and the pages of the SOAP operations'),
   allowedHosts: option.hosts(
-    'Host names that may be printed as the SOAP address when publicUrl is empty; empty: loopback',
+    'Host names that may be printed as the SOAP address when publicUrl is empty; empty: loopback and host',
   ),
   'userSession.enabled': option.flag(true, 'Answer the UserSession contract'),
   'userSession.idleMinutes': option.int(60, 1, 720, 'A session of this contract ends after so long without a request'),

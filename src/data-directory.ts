@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { existsSync, mkdirSync, readFileSync, statSync } from 'node:fs';
-import { open } from 'node:fs/promises';
+import { link, open, unlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type SigningKeys, toSigningKey } from './core/index.ts';
 
@@ -45,17 +45,24 @@ export async function loadSigningKeys(directory: string, create: boolean): Promi
   return readKeys(path);
 }
 
+/** Complete or not at all, and never over a file that is there: whoever comes second uses the first one's keys. */
 async function writeNewKeys(path: string): Promise<void> {
   const secret = () => randomBytes(32).toString('base64url');
   const text = JSON.stringify({ current: secret(), previous: null, mask: secret() });
-  // Never over a file that is there: whoever comes second reads the first one's keys.
-  const file = await open(path, 'wx', 0o600);
+  const draft = `${path}.${randomBytes(4).toString('hex')}`;
+  const file = await open(draft, 'wx', 0o600);
   try {
     await file.writeFile(`${text}\n`);
     await file.sync();
+    await link(draft, path).catch(ignoreExisting);
   } finally {
     await file.close();
+    await unlink(draft);
   }
+}
+
+function ignoreExisting(error: unknown): void {
+  if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
 }
 
 function readKeys(path: string): SigningKeys {

@@ -13,15 +13,17 @@ const badMs = 500;
 
 export function createReadiness(store: Store): Readiness {
   let draining = false;
-  let last = { ok: false, untilMs: 0 };
+  let untilMs = 0;
+  let last = Promise.resolve(false);
   return {
     isReady: async () => {
-      if (draining) return false;
-      if (performance.now() >= last.untilMs) {
-        const ok = await answers(store);
-        last = { ok, untilMs: performance.now() + (ok ? goodMs : badMs) };
+      if (performance.now() >= untilMs) {
+        // Whoever asks while a probe is under way shares it.
+        untilMs = Number.POSITIVE_INFINITY;
+        last = answers(store);
+        untilMs = performance.now() + ((await last) ? goodMs : badMs);
       }
-      return last.ok && !draining;
+      return (await last) && !draining;
     },
     drain: () => {
       draining = true;

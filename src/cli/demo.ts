@@ -21,20 +21,15 @@ export async function demo(): Promise<void> {
     );
   }
   const directory = mkdtempSync(join(tmpdir(), 'cardea-demo-'));
-  const removeDirectory = () => rmSync(directory, { recursive: true, force: true });
+  // However it ends, short of kill -9.
+  process.once('exit', () => rmSync(directory, { recursive: true, force: true }));
   const config = { ...configured, data: directory, shutdown: { ...configured.shutdown, drainMs: 0 } };
   const log = createLog('warn');
-  try {
-    const app = await startApp({ config, log, prepare: writeDemoData });
-    stopOnSignal(app, config, log, () => {
-      removeDirectory();
-      printLine('\nStopped; the demo data is gone.');
-    });
-    printLine(describeDemo(app.url));
-  } catch (error) {
-    removeDirectory();
-    throw error;
-  }
+  const app = await startApp({ config, log, prepare: writeDemoData });
+  const stop = stopOnSignal(app, config, log, () => printLine('\nStopped; the demo data is gone.'));
+  // The terminal was closed: nobody would stop the demo any more.
+  process.on('SIGHUP', stop);
+  printLine(describeDemo(app.url));
 }
 
 function soapLogin({ login, password }: { readonly login: string; readonly password: string }): string {

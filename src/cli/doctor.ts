@@ -3,8 +3,8 @@ import { sql } from 'kysely';
 import { type Config, loadConfig } from '../config.ts';
 import { verifyAudit } from '../core/index.ts';
 import { databasePath, loadSigningKeys } from '../data-directory.ts';
-import { currentSchema, readSchema } from '../store/migrations/index.ts';
-import { openStore, type Store } from '../store/open.ts';
+import { currentSchema, requireCurrentSchema } from '../store/migrations/index.ts';
+import { openStore, requireSoundFile, type Store } from '../store/open.ts';
 import { printJson, printLine } from './output.ts';
 import { toStartError } from './start-errors.ts';
 
@@ -95,16 +95,13 @@ async function describeEngine(store: Store): Promise<string> {
 }
 
 async function lookAtSchema(store: Store): Promise<string> {
-  const schema = await readSchema(store);
-  if (schema !== currentSchema) throw new Error(`schema ${schema}, but this program needs ${currentSchema}.`);
-  return `version ${schema}`;
+  await requireCurrentSchema(store);
+  return `version ${currentSchema}`;
 }
 
 async function lookAtIntegrity(store: Store): Promise<string> {
   if (store.engine === 'postgres') return 'left to PostgreSQL';
-  const { rows } = await sql<{ quick_check: string }>`pragma quick_check`.execute(store.lists);
-  const first = rows[0]?.quick_check;
-  if (first !== 'ok') throw new Error(`the file is damaged (${first}); restore a backup.`);
+  await requireSoundFile(store);
   return 'quick_check ok';
 }
 

@@ -10,8 +10,11 @@ export async function serve(): Promise<void> {
   const config = loadConfig(process.env);
   const log = createLog(config.log.level);
   const app = await startApp({ config, log, prepare: announceFirstAdministrator });
-  log.info('server.started', { url: app.url, store: app.core.store.engine });
+  // Whoever reads the line may send a signal at once.
   stopOnSignal(app, config, log);
+  // A terminal that closes is no reason to stop, and without a listener the runtime dies of it.
+  process.on('SIGHUP', () => log.info('signal.ignored', { signal: 'SIGHUP' }));
+  log.info('server.started', { url: app.url, store: app.core.store.engine });
 }
 
 async function announceFirstAdministrator(core: Core): Promise<void> {
@@ -23,24 +26,31 @@ async function announceFirstAdministrator(core: Core): Promise<void> {
   printLine('The password is shown this once and works for 24 hours; change it before (PUT /v2/auth/password).');
 }
 
+/** One Ctrl-C reaches us twice, from the terminal and from a wrapper such as npm that passes it on; this soon it is one. */
+const sameSignalMs = 300;
+
 /**
  * On SIGTERM or SIGINT: not ready any more, then after the drain time no new requests, then the rest finishes, then exit 0.
  * A second signal ends the process at once.
+ * @returns what happens on such a signal
  */
-export function stopOnSignal(app: App, config: Config, log: Log, afterStop?: () => void): void {
-  let stopping = false;
+export function stopOnSignal(app: App, config: Config, log: Log, afterStop?: () => void): NodeJS.SignalsListener {
+  let stoppingSinceMs: number | undefined;
   const onSignal = (signal: NodeJS.Signals) => {
-    if (stopping) process.exit(1);
-    stopping = true;
+    if (stoppingSinceMs !== undefined) {
+      if (performance.now() - stoppingSinceMs > sameSignalMs) process.exit(1);
+      return;
+    }
+    stoppingSinceMs = performance.now();
     log.info('server.stopping', { signal });
     app.drain();
     setTimeout(() => void finish(app, log, afterStop), config.shutdown.drainMs);
   };
   process.on('SIGTERM', onSignal);
   process.on('SIGINT', onSignal);
-  // Without a listener the runtime dies of these.
+  // Without a listener the runtime dies of it.
   process.on('SIGUSR1', () => log.info('signal.ignored', { signal: 'SIGUSR1' }));
-  process.on('SIGHUP', () => log.info('signal.ignored', { signal: 'SIGHUP' }));
+  return onSignal;
 }
 
 async function finish(app: App, log: Log, afterStop: (() => void) | undefined): Promise<void> {

@@ -18,6 +18,9 @@ export function addSessionCommands(program: Command): void {
   session
     .command('end [id]')
     .description('end one session, or with --user all sessions of a user; refused everywhere from then on')
+    // One id in 64 begins like an option.
+    .allowUnknownOption()
+    .helpOption('--help', 'display help for command')
     .option('--user <user>', 'all sessions of this user (login or id)')
     .option('--json', 'print JSON')
     .action(end);

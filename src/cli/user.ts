@@ -29,7 +29,6 @@ export function addUserCommands(program: Command): void {
     .option('--mailbox <id>', 'mailbox in it, 0 for none', '0')
     .option('--first-name <name>', '', '')
     .option('--last-name <name>', '', '')
-    .option('--must-change', 'the password must be changed before anything else')
     .option('--password-stdin', 'read the password from standard input, one line')
     .option('--json', 'print JSON')
     .action(add);
@@ -47,7 +46,6 @@ export function addUserCommands(program: Command): void {
   user
     .command('passwd <user>')
     .description('set a new password (random unless given on standard input); ends all sessions of the user')
-    .option('--must-change', 'the password must be changed before anything else')
     .option('--password-stdin', 'read the password from standard input, one line')
     .option('--json', 'print JSON')
     .action(passwd);
@@ -61,7 +59,6 @@ type AddFlags = JsonFlag &
     readonly mailbox: string;
     readonly firstName: string;
     readonly lastName: string;
-    readonly mustChange?: boolean;
   };
 
 async function add(login: string, flags: AddFlags): Promise<void> {
@@ -74,8 +71,7 @@ async function add(login: string, flags: AddFlags): Promise<void> {
   };
   const { email, firstName, lastName } = flags;
   const password = await choosePassword(flags);
-  const passwordChangeDue = flags.mustChange === true;
-  const facts = { login, email, firstName, lastName, authLevel, place, password, passwordChangeDue };
+  const facts = { login, email, firstName, lastName, authLevel, place, password };
   const user = await withCore((core) => createUser(core, 'system', facts, localCaller()));
   const shown = flags.passwordStdin === true ? {} : { password };
   if (flags.json === true) return printJson({ ...user, ...shown });
@@ -115,12 +111,11 @@ async function changeStatus(name: string, status: 'Suspended' | 'Active', flags:
   printLine(`User ${user.id} ${user.login} ${effect}.`);
 }
 
-async function passwd(name: string, flags: JsonFlag & PasswordFlag & { readonly mustChange?: boolean }): Promise<void> {
+async function passwd(name: string, flags: JsonFlag & PasswordFlag): Promise<void> {
   const password = await choosePassword(flags);
   const user = await withCore(async (core) => {
     const target = await requireUser(core, name);
-    const options = { changeDue: flags.mustChange === true };
-    await setPassword(core, 'system', target.id, password, localCaller(), options);
+    await setPassword(core, 'system', target.id, password, localCaller());
     return target;
   });
   const shown = flags.passwordStdin === true ? {} : { password };

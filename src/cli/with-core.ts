@@ -31,16 +31,15 @@ export function localCaller(): CallerFacts {
   return { address: 'local', userAgent: 'cardea command line', requestId: randomBytes(8).toString('hex') };
 }
 
-/** A user named by id or login. @throws UsageError when there is none */
-export async function requireUser(core: Core, nameOrId: string): Promise<UserFacts> {
-  const user = /^\d+$/.test(nameOrId) ? await findById(core, Number(nameOrId)) : undefined;
-  const found = user ?? (await listUsers(core, 'system', { login: nameOrId, page: 1, perPage: 1 }))[0];
-  if (found === undefined)
-    throw new UsageError(`There is no user ${JSON.stringify(nameOrId)}; "cardea user list" shows them.`);
-  return found;
+/** A user named by login or id, the login first. @throws UsageError when there is none */
+export async function requireUser(core: Core, loginOrId: string): Promise<UserFacts> {
+  const [byLogin] = await listUsers(core, 'system', { login: loginOrId, page: 1, perPage: 1 });
+  const user = byLogin ?? (/^\d{1,9}$/.test(loginOrId) ? await findById(core, Number(loginOrId)) : undefined);
+  if (user === undefined)
+    throw new UsageError(`There is no user ${JSON.stringify(loginOrId)}; "cardea user list" shows them.`);
+  return user;
 }
 
 async function findById(core: Core, id: number): Promise<UserFacts | undefined> {
-  const users = await listUsers(core, 'system', { id, page: 1, perPage: 1 });
-  return users[0];
+  return (await listUsers(core, 'system', { id, page: 1, perPage: 1 }))[0];
 }

@@ -21,6 +21,11 @@ export type Status = (typeof statuses)[number];
 /** The statuses in which a user may sign in and be signed in. */
 export const liveStatuses: readonly Status[] = ['Active', 'Development', 'Preproduction'];
 
+/** Whether a user of this status may sign in and be signed in. */
+export function isLiveStatus(status: string): boolean {
+  return liveStatuses.some((live) => live === status);
+}
+
 /** The part of a user on which rights depend. */
 export type Rights = Pick<UserFacts, 'id' | 'authLevel' | 'organizationId' | 'mailboxId'>;
 

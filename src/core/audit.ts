@@ -1,4 +1,11 @@
-import { type AuditRow, insertAuditEvent, listAuditEvents, readAuditHead, takeAuditPlace } from '../store/audit.ts';
+import {
+  type AuditRow,
+  insertAuditEvent,
+  listAuditEvents,
+  readAuditHead,
+  readLastAuditId,
+  takeAuditPlace,
+} from '../store/audit.ts';
 import type { Db } from '../store/users.ts';
 import type { CallerFacts } from './context.ts';
 import { type Core, nowSeconds } from './core.ts';
@@ -73,6 +80,8 @@ function hashOf(row: Omit<AuditRow, 'hash'>): string {
  * @returns the id of the first event that was edited, removed or slipped in, or null when the chain is whole
  */
 export async function verifyAudit(core: Pick<Core, 'store'>): Promise<number | null> {
+  // Read before the head, so that an event which is written meanwhile is not taken for one that was slipped in.
+  const lastId = await readLastAuditId(core.store.lists);
   const head = await readAuditHead(core.store.lists);
   let expected = { id: 1, hash: '' };
   while (expected.id <= head.last_id) {
@@ -84,7 +93,8 @@ export async function verifyAudit(core: Pick<Core, 'store'>): Promise<number | n
       expected = { id: row.id + 1, hash: row.hash };
     }
   }
-  return expected.hash === head.last_hash ? null : head.last_id;
+  if (expected.hash !== head.last_hash) return head.last_id;
+  return lastId > head.last_id ? expected.id : null;
 }
 
 /** Events after `afterId`, oldest first, at most 1,000. */

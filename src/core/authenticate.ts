@@ -1,8 +1,7 @@
 import { readApiKey } from '../store/api-keys.ts';
 import { readFacts } from '../store/directory.ts';
 import { readSession, readSessionBySecret, recordUse, type SessionRow } from '../store/sessions.ts';
-import type { UserRow } from '../store/users.ts';
-import { liveStatuses, type Status } from './access.ts';
+import { isLiveStatus } from './access.ts';
 import { type Credential, type SessionContext, toDirectoryFacts, toUserFacts } from './context.ts';
 import { type Core, nowSeconds } from './core.ts';
 import { CoreError } from './errors.ts';
@@ -21,8 +20,7 @@ export function authenticate(core: Core, credential: Credential): Promise<Sessio
       return authenticateToken(core, credential.token);
     case 'api_key':
       return authenticateKey(core, credential.key);
-    case 'cookie':
-    case 'session_guid':
+    default:
       return authenticateSecret(core, credential.kind, credential.secret);
   }
 }
@@ -49,7 +47,7 @@ async function authenticateKey(core: Core, key: string): Promise<SessionContext>
   const digest = digestApiKey(key);
   const row = digest === null ? undefined : await readApiKey(core.store.checks, digest);
   const expired = row?.key_expires_at != null && row.key_expires_at <= now;
-  if (row === undefined || expired || !isUserLive(row)) throw new CoreError('api_key_invalid');
+  if (row === undefined || expired || !isLiveStatus(row.status)) throw new CoreError('api_key_invalid');
   return {
     ...toDirectoryFacts(await readFacts(core.store.checks, row.user_id)),
     credential: 'api_key',
@@ -67,10 +65,6 @@ function isNamedBy(row: SessionRow, claims: TokenClaims): boolean {
   return row.live_jti === claims.jti && String(row.user_id) === claims.sub;
 }
 
-export function isUserLive(row: Pick<UserRow, 'status'>): boolean {
-  return liveStatuses.includes(row.status as Status);
-}
-
 /** Whether a session counts at this second, whichever of its credentials is presented. */
 export function isSessionLive(row: SessionRow, now: number): boolean {
   return (
@@ -78,7 +72,7 @@ export function isSessionLive(row: SessionRow, now: number): boolean {
     row.epoch === row.current_epoch &&
     row.generation >= row.session_generation &&
     expiryOf(row) > now &&
-    isUserLive(row)
+    isLiveStatus(row.status)
   );
 }
 

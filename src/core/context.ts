@@ -1,6 +1,7 @@
 import type { FactRow } from '../store/directory.ts';
 import type { UserRow } from '../store/users.ts';
 import type { AuthLevel, Status } from './access.ts';
+import type { SecretKind } from './tokens.ts';
 
 /** What a caller presents; the door found it, the core judges it. */
 export type Credential =
@@ -8,10 +9,8 @@ export type Credential =
   | { readonly kind: 'bearer'; readonly token: string }
   /** An API key in GUID layout. */
   | { readonly kind: 'api_key'; readonly key: string }
-  /** The secret of a session cookie. */
-  | { readonly kind: 'cookie'; readonly secret: string }
-  /** A session id in GUID layout, which is the secret itself (SOAP). */
-  | { readonly kind: 'session_guid'; readonly secret: string };
+  /** An opaque secret: of a cookie, a GUID (SOAP) or a token of hex and colons (appliance). */
+  | { readonly kind: SecretKind; readonly secret: string };
 
 /** Where a request comes from, for throttle, audit and log. */
 export type CallerFacts = { readonly address: string; readonly userAgent: string; readonly requestId: string };
@@ -48,7 +47,7 @@ export type Membership = {
 export type DirectoryFacts = {
   /** Primary first, then by name, then by id. */
   readonly memberships: readonly Membership[];
-  /** Names, each once, in ascending code-point order. */
+  /** Names, each once, in the order in which they were given. */
   readonly roles: readonly string[];
   /** Held directly or through a role; names, each once, in ascending code-point order. */
   readonly permissions: readonly string[];
@@ -56,7 +55,7 @@ export type DirectoryFacts = {
 
 /** Whom a credential stands for, now: an immutable value that every contract's answer is a view of. Instants in seconds. */
 export type SessionContext = DirectoryFacts & {
-  readonly credential: Credential['kind'];
+  readonly credential: Credential['kind'] | 'password';
   readonly user: UserFacts;
   /** The session behind the credential; null for an API key, which has none. */
   readonly session: { readonly id: string; readonly entry: string } | null;
@@ -93,7 +92,7 @@ export function toDirectoryFacts(rows: readonly FactRow[]): DirectoryFacts {
       .map(toMembership)
       .sort(compareMemberships),
     roles: namesOf(rows, 'role'),
-    permissions: namesOf(rows, 'permission'),
+    permissions: namesOf(rows, 'permission').sort(compareCodePoints),
   };
 }
 
@@ -114,11 +113,11 @@ function compareMemberships(a: Membership, b: Membership): number {
 }
 
 function namesOf(rows: readonly FactRow[], kind: FactRow['kind']): string[] {
-  const names = rows.filter((row) => row.kind === kind).map((row) => row.name);
-  return [...new Set(names)].sort(compareCodePoints);
+  const found = rows.filter((row) => row.kind === kind).sort((a, b) => a.position - b.position);
+  return [...new Set(found.map((row) => row.name))];
 }
 
-/** UTF-8 bytes sort as code points do; JavaScript's own order is that of UTF-16 units. */
-function compareCodePoints(a: string, b: string): number {
+/** Compares by code points: UTF-8 bytes sort as they do, JavaScript's own order is that of UTF-16 units. */
+export function compareCodePoints(a: string, b: string): number {
   return Buffer.compare(Buffer.from(a), Buffer.from(b));
 }

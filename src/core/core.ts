@@ -3,6 +3,7 @@ import type { Hasher } from './hash-lane.ts';
 import type { Blocklist } from './passwords.ts';
 import type { RateLimiter } from './rates.ts';
 import type { SigningKeys } from './tokens.ts';
+import type { Turns } from './turns.ts';
 
 /** Milliseconds since 1970; injected so that tests move it. */
 export type Clock = () => number;
@@ -39,6 +40,8 @@ export type Core = {
   readonly hasher: Hasher;
   readonly blocklist: Blocklist;
   readonly log: CoreLog;
+  /** Tries to sign in that are under way in this process, by name. */
+  readonly loginTurns: Turns;
   /** Accepted checks per principal, and refused credentials per address. */
   readonly checkRates: RateLimiter;
   readonly refusalRates: RateLimiter;

@@ -45,11 +45,15 @@ type Lane = {
   readonly children: Set<Child>;
   readonly waiting: Waiting[];
   evaluated: number;
+  /** A child was up once. */
+  isUp: boolean;
   closed: boolean;
 };
 
 const lowestPriority = 19;
 const restartDelayMs = 1_000;
+/** How long a job waits for the first child to come up. */
+const birthMs = 10_000;
 const workerPath = fileURLToPath(new URL('./hash-worker.ts', import.meta.url));
 
 /**
@@ -63,6 +67,7 @@ export function startHasher(options: HashLaneOptions): Hasher {
     children: new Set(),
     waiting: [],
     evaluated: 0,
+    isUp: false,
     closed: false,
   };
   for (let started = 0; started < Math.max(1, options.width); started++) startChild(lane);
@@ -115,7 +120,8 @@ function findIdle(lane: Lane): Child | undefined {
 }
 
 function enqueue(lane: Lane, job: Job): void {
-  const timer = setTimeout(() => expire(lane, entry), lane.options.queueMs);
+  // Before the first child is up, a start on a busy machine must not count as a crowd.
+  const timer = setTimeout(() => expire(lane, entry), lane.isUp ? lane.options.queueMs : birthMs);
   const entry: Waiting = { job, timer };
   lane.waiting.push(entry);
 }
@@ -186,6 +192,7 @@ function lowerPriority(pid: number): void {
 function onReply(lane: Lane, child: Child, reply: HashReply): void {
   const job = child.job;
   child.ready = true;
+  lane.isUp = true;
   child.job = null;
   if (reply.kind === 'done') job?.resolve(reply.value);
   if (reply.kind === 'failed') job?.reject(new Error('hash worker could not hash'));

@@ -4,13 +4,14 @@ export type { Actor } from './actors.ts';
 export { generateApiKey, revokeApiKey, storeApiKey } from './api-keys.ts';
 export { type AuditEvent, auditEvents, listAudit, verifyAudit } from './audit.ts';
 export { authenticate } from './authenticate.ts';
-export type {
-  CallerFacts,
-  Credential,
-  DirectoryFacts,
-  Membership,
-  SessionContext,
-  UserFacts,
+export {
+  type CallerFacts,
+  compareCodePoints,
+  type Credential,
+  type DirectoryFacts,
+  type Membership,
+  type SessionContext,
+  type UserFacts,
 } from './context.ts';
 export { type Clock, type Core, type CoreLog, nowSeconds, type Policy } from './core.ts';
 export {
@@ -26,7 +27,7 @@ export { CoreError, type ErrorCode, type ErrorDetail, errorCodes, toCoreError } 
 export { createFirstAdministrator } from './first-start.ts';
 export { type Hasher, startHasher } from './hash-lane.ts';
 export { withinLimits } from './limits.ts';
-export { type KeyLoginInput, type LoginInput, login, loginWithKey } from './login.ts';
+export { checkPassword, login, loginWithKey } from './login.ts';
 export { createBlocklist, generatePassword } from './passwords.ts';
 export type { PlaceChanges } from './places.ts';
 export { createRateLimiter } from './rates.ts';

@@ -1,3 +1,4 @@
+import { addressKey } from './address-key.ts';
 import type { CallerFacts, SessionContext } from './context.ts';
 import type { Core } from './core.ts';
 import { CoreError, type ErrorCode } from './errors.ts';
@@ -17,12 +18,16 @@ export async function withinLimits(
 ): Promise<SessionContext> {
   const context = await judge().catch((error: unknown) => {
     const refused = error instanceof CoreError && refusals.includes(error.code);
-    if (refused) throwIfSpent(core.refusalRates.take(caller.address, core.clock()));
+    if (refused) throwIfSpent(core.refusalRates.take(addressKey(caller.address), core.clock()));
     throw error;
   });
-  const principal = context.session === null ? `user:${context.user.id}` : `session:${context.session.id}`;
-  throwIfSpent(core.checkRates.take(principal, core.clock()));
+  spendUse(core, context.session === null ? `user:${context.user.id}` : `session:${context.session.id}`);
   return context;
+}
+
+/** Spends one use of a principal's allowance. @throws CoreError `throttled` with the wait in whole seconds */
+export function spendUse(core: Core, principal: string): void {
+  throwIfSpent(core.checkRates.take(principal, core.clock()));
 }
 
 function throwIfSpent(waitSeconds: number): void {

@@ -1,10 +1,11 @@
-import { readApiKey } from '../store/api-keys.ts';
+import { type ApiKeyRow, readApiKey } from '../store/api-keys.ts';
+import { readFacts } from '../store/directory.ts';
 import { transact } from '../store/open.ts';
-import { type Db, findUsersByName, lockUser, readSignIn, type SignInRow, updateUser } from '../store/users.ts';
-import { liveStatuses, type Status } from './access.ts';
+import * as store from '../store/users.ts';
+import { isLiveStatus } from './access.ts';
 import { type AuditEvent, record } from './audit.ts';
 import { authenticate } from './authenticate.ts';
-import type { CallerFacts, Credential } from './context.ts';
+import { type CallerFacts, type Credential, type SessionContext, toDirectoryFacts, toUserFacts } from './context.ts';
 import { type Core, nowSeconds } from './core.ts';
 import { CoreError } from './errors.ts';
 import { isNameLike } from './names.ts';
@@ -17,14 +18,19 @@ import {
   type SenderFacts,
   type SessionPolicy,
 } from './sessions.ts';
-import { type AdmittedTry, admitTry, lockAfterFailures } from './throttle.ts';
+import { type AdmittedTry, type TryFacts, withTry } from './throttle.ts';
 import { digestApiKey, sha256 } from './tokens.ts';
 
-export type LoginInput = {
+export type PasswordInput = {
   readonly name: string;
   readonly password: string;
   /** `login_first`: an e-mail counts only if no login name matches. `either`: both count, and two users are a wrong login. */
   readonly matching: 'login_first' | 'either';
+  readonly caller: CallerFacts;
+};
+
+/** How the session of a sign-in is opened. */
+type SessionInput = {
   readonly policy: SessionPolicy;
   readonly caller: CallerFacts;
   /** A session that came along with the login; it ends, and is never adopted. */
@@ -32,15 +38,25 @@ export type LoginInput = {
   readonly sender?: SenderFacts;
 };
 
-/** What every kind of sign-in has in common. */
-type SignInFrame = Pick<LoginInput, 'policy' | 'caller' | 'replacesSessionId' | 'sender'>;
+export type LoginInput = PasswordInput & SessionInput;
 
-export type KeyLoginInput = SignInFrame & {
+export type KeyLoginInput = SessionInput & {
   /** `apiKey-<user id>`. */
   readonly keyName: string;
   /** The API key itself. */
   readonly keySecret: string;
 };
+
+/** What a try came to. Every cause of a refusal is one to the caller; the audit keeps them apart. */
+type Verdict<T> =
+  | { readonly kind: 'right'; readonly result: T }
+  | { readonly kind: 'step_due' }
+  | { readonly kind: 'refused'; readonly event: AuditEvent };
+
+const refused = { kind: 'refused', event: 'login.failed' } as const;
+
+/** What happens in the transaction that holds the user's row, once the secret has proved right. */
+type Enter<T> = (trx: store.Db, user: store.SignInRow) => Promise<T>;
 
 /**
  * Signs in by name and password. Unknown name, wrong password, disabled, locked and ambiguous are one refusal at one cost:
@@ -48,23 +64,22 @@ export type KeyLoginInput = SignInFrame & {
  * @throws CoreError `login_refused`, `throttled`, `step_due`, `unavailable`; `input_invalid` for a password no user can have
  */
 export async function login(core: Core, input: LoginInput): Promise<OpenedSession> {
-  const password = normalizePassword(input.password);
-  if (password === null)
-    throw new CoreError('input_invalid', { field: 'password', reason: 'is not a usable password' });
-  const nameKey = normalizeName(input.name);
-  const user = await findUser(core, nameKey, input.matching);
-  const attempt = { nameKey, userId: user?.id ?? null };
-  return tryOnce(core, attempt, input, async (admitted) => {
-    const right = await isPasswordRight(core, user, password, input.caller);
-    if (user === null || !right) return null;
-    const newHash = core.hasher.isOutdated(user.password_hash ?? '') ? await core.hasher.hash(password) : null;
-    return transact(core.store, async (trx) => {
-      const present = await lockUser(trx, user.id);
-      // Between reading and here the password was changed, the user disabled, or all sessions ended: the login comes too late.
-      if (present === undefined || !isUnchanged(present, user)) return null;
-      if (newHash !== null) await updateUser(trx, user.id, { password_hash: newHash });
-      return signIn(trx, core, present, null, admitted, input);
+  const session = await judgePassword(core, input, (trx, user) => open(trx, core, user, null, input));
+  return present(core, input.policy, session);
+}
+
+/**
+ * Signs in by password for one request, without a session.
+ * @throws CoreError as `login`
+ */
+export async function checkPassword(core: Core, input: PasswordInput): Promise<SessionContext> {
+  return judgePassword(core, input, async (trx, user) => {
+    await record(trx, core, 'login.succeeded', {
+      actorId: user.id,
+      caller: input.caller,
+      detail: { entry: 'password' },
     });
+    return describeUser(trx, core, user.id);
   });
 }
 
@@ -73,42 +88,121 @@ export async function login(core: Core, input: LoginInput): Promise<OpenedSessio
  * @throws CoreError `login_refused`, `throttled`, `step_due`, `unavailable`
  */
 export async function loginWithKey(core: Core, input: KeyLoginInput): Promise<OpenedSession> {
+  const key = await findKey(core, input);
+  const owner = key === null ? null : ((await store.readSignIn(core.store.checks, key.user_id)) ?? null);
+  const userId = /^apiKey-[1-9]\d{0,8}$/.test(input.keyName) ? Number(input.keyName.slice('apiKey-'.length)) : null;
+  const facts = { nameKey: input.keyName, userId, address: input.caller.address, secret: 'api_key' } as const;
+  const session = await tryOnce(core, facts, input.caller, async (admitted): Promise<Verdict<NewSession>> => {
+    if (key === null || owner === null) return refused;
+    const mayStill = async (trx: store.Db) =>
+      (await readApiKey(trx, digestApiKey(input.keySecret) ?? ''))?.key_id === key.key_id;
+    return enterAs(core, owner, admitted, input.caller, mayStill, (trx, user) =>
+      open(trx, core, user, key.key_id, input),
+    );
+  });
+  return present(core, input.policy, session);
+}
+
+async function findKey(core: Core, input: KeyLoginInput): Promise<ApiKeyRow | null> {
   const digest = digestApiKey(input.keySecret);
-  const attempt = { nameKey: input.keyName, userId: null };
-  return tryOnce(core, attempt, input, async (admitted) => {
-    const key = digest === null ? undefined : await readApiKey(core.store.checks, digest);
-    if (key === undefined || input.keyName !== `apiKey-${key.user_id}`) return null;
-    if (key.key_expires_at !== null && key.key_expires_at <= nowSeconds(core)) return null;
-    return transact(core.store, async (trx) => {
-      const present = await lockUser(trx, key.user_id);
-      const stillThere = await readApiKey(trx, digest as string);
-      if (present === undefined || stillThere?.key_id !== key.key_id || !maySignIn(present)) return null;
-      return signIn(trx, core, present, key.key_id, admitted, input);
+  const key = digest === null ? undefined : await readApiKey(core.store.checks, digest);
+  if (key === undefined || input.keyName !== `apiKey-${key.user_id}`) return null;
+  return key.key_expires_at !== null && key.key_expires_at <= nowSeconds(core) ? null : key;
+}
+
+async function judgePassword<T>(core: Core, input: PasswordInput, enter: Enter<T>): Promise<T> {
+  const password = normalizePassword(input.password);
+  if (password === null)
+    throw new CoreError('input_invalid', { field: 'password', reason: 'is not a usable password' });
+  const nameKey = normalizeName(input.name);
+  const user = await findUser(core, nameKey, input.matching);
+  const facts = { nameKey, userId: user?.id ?? null, address: input.caller.address, secret: 'password' } as const;
+  return tryOnce(core, facts, input.caller, async (admitted): Promise<Verdict<T>> => {
+    const verdict = await verifyPassword(core, user, password, admitted);
+    if (verdict === 'damaged') return { kind: 'refused', event: 'login.damaged_hash' };
+    if (user === null || verdict !== 'match' || isPasswordExpired(core, user)) return refused;
+    const newHash = core.hasher.isOutdated(user.password_hash ?? '') ? await core.hasher.hash(password) : null;
+    return enterAs(core, user, admitted, input.caller, notChanged, async (trx, locked) => {
+      await store.updateUser(trx, user.id, { failed_passwords: 0 });
+      if (newHash !== null) await store.replaceHash(trx, user.id, user.password_hash, newHash);
+      return enter(trx, locked);
     });
   });
 }
 
-/** What a right credential came to. */
-type SignedIn = NewSession | 'step_due';
+/** A password that changed raises the user's generation, which `enterAs` compares. */
+const notChanged = async () => true;
 
-/** The frame around every kind of sign-in: count first, then judge, then tell the one refusal or the session. */
-async function tryOnce(
+/** The frame around every kind of sign-in: count first, then judge, then tell the one refusal or the result. */
+async function tryOnce<T>(
   core: Core,
-  attempt: { readonly nameKey: string; readonly userId: number | null },
-  input: Pick<LoginInput, 'caller' | 'policy'>,
-  judge: (admitted: AdmittedTry) => Promise<SignedIn | null>,
-): Promise<OpenedSession> {
-  const admitted = await admitTry(core, { ...attempt, address: input.caller.address });
-  try {
-    const signedIn = await judge(admitted);
-    if (signedIn === null) {
-      await recordFailure(core, 'login.failed', attempt, input.caller);
-      throw new CoreError('login_refused');
+  facts: TryFacts,
+  caller: CallerFacts,
+  judge: (admitted: AdmittedTry) => Promise<Verdict<T>>,
+): Promise<T> {
+  const verdict = await withTry(core, facts, judge);
+  if (verdict.kind === 'right') return verdict.result;
+  if (verdict.kind === 'step_due') throw new CoreError('step_due');
+  await recordFailure(core, verdict.event, facts, caller);
+  throw new CoreError('login_refused');
+}
+
+/**
+ * The transaction of a sign-in. Whoever was disabled, or whose password or sessions were ended, between reading and here comes too
+ * late: the generation tells.
+ */
+async function enterAs<T>(
+  core: Core,
+  read: store.SignInRow,
+  admitted: AdmittedTry,
+  caller: CallerFacts,
+  mayStill: (trx: store.Db) => Promise<boolean>,
+  enter: Enter<T>,
+): Promise<Verdict<T>> {
+  return transact(core.store, async (trx): Promise<Verdict<T>> => {
+    const user = await store.lockUser(trx, read.id);
+    if (user === undefined || !isLiveStatus(user.status)) return refused;
+    if (user.session_generation !== read.session_generation || !(await mayStill(trx))) return refused;
+    await admitted.forgive(trx);
+    if (user.password_change_due === 1) {
+      await record(trx, core, 'login.step_due', { actorId: user.id, caller });
+      return { kind: 'step_due' };
     }
-    if (signedIn === 'step_due') throw new CoreError('step_due');
-    return { ...signedIn, context: await authenticate(core, presented(input.policy, signedIn.credential)) };
-  } finally {
-    admitted.close();
+    return { kind: 'right', result: await enter(trx, user) };
+  });
+}
+
+function isPasswordExpired(core: Core, user: store.SignInRow): boolean {
+  return user.password_expires_at !== null && user.password_expires_at <= nowSeconds(core);
+}
+
+/** Opens the session of a user whose row is held. Rows of sessions come before the audit's, as everywhere. */
+async function open(
+  trx: store.Db,
+  core: Core,
+  user: store.SignInRow,
+  apiKeyId: number | null,
+  input: SessionInput,
+): Promise<NewSession> {
+  const { policy, caller, sender, replacesSessionId } = input;
+  const owner = { userId: user.id, generation: user.session_generation, apiKeyId };
+  const session = await openSession(trx, core, owner, policy, caller, sender);
+  const facts = { actorId: user.id, targetId: user.id, caller };
+  if (replacesSessionId !== undefined) await endWithin(trx, core, replacesSessionId, facts);
+  // A password try was counted in advance, so what stood before it is one less.
+  const failuresBefore = Math.max(0, user.failed_passwords - (apiKeyId === null ? 1 : 0));
+  const detail = { ...sender, entry: policy.entry, failuresBefore };
+  await record(trx, core, 'login.succeeded', { ...facts, sessionId: session.id, detail });
+  return session;
+}
+
+/** Reads the new session as its client will: one that was ended in the meantime was refused. */
+async function present(core: Core, policy: SessionPolicy, session: NewSession): Promise<OpenedSession> {
+  try {
+    return { ...session, context: await authenticate(core, presented(policy, session.credential)) };
+  } catch (error) {
+    const ended = error instanceof CoreError && error.code === 'session_invalid';
+    throw ended ? new CoreError('login_refused') : error;
   }
 }
 
@@ -117,34 +211,27 @@ function presented(policy: SessionPolicy, text: string): Credential {
   return policy.form === 'token' ? { kind: 'bearer', token: text } : { kind: policy.form, secret: text };
 }
 
-/** In the transaction that holds the user's row: forgive the counted try, then open the session, or say what is due first. */
-async function signIn(
-  trx: Db,
-  core: Core,
-  user: SignInRow,
-  apiKeyId: number | null,
-  admitted: AdmittedTry,
-  input: SignInFrame,
-): Promise<SignedIn> {
-  await admitted.forgive(trx);
-  await updateUser(trx, user.id, { failed_passwords: 0 });
-  const facts = { actorId: user.id, caller: input.caller };
-  if (user.password_change_due === 1) {
-    await record(trx, core, 'login.step_due', facts);
-    return 'step_due';
-  }
-  const owner = { userId: user.id, generation: user.session_generation, apiKeyId };
-  const session = await openSession(trx, core, owner, input.policy, input.caller, input.sender);
-  // The try itself was counted in advance, so what stood before it is one less.
-  const detail = { ...input.sender, entry: input.policy.entry, failuresBefore: Math.max(0, user.failed_passwords - 1) };
-  await record(trx, core, 'login.succeeded', { ...facts, sessionId: session.id, detail });
-  if (input.replacesSessionId !== undefined) await endWithin(trx, core, input.replacesSessionId, facts);
-  return session;
+async function describeUser(trx: store.Db, core: Core, userId: number): Promise<SessionContext> {
+  const row = await store.readUser(trx, userId);
+  if (row === undefined) throw new CoreError('login_refused');
+  return {
+    ...toDirectoryFacts(await readFacts(trx, userId)),
+    credential: 'password',
+    user: toUserFacts(row),
+    session: null,
+    createdAt: nowSeconds(core),
+    expiresAt: null,
+    stepDue: false,
+  };
 }
 
-async function findUser(core: Core, nameKey: string, matching: LoginInput['matching']): Promise<SignInRow | null> {
+async function findUser(
+  core: Core,
+  nameKey: string,
+  matching: PasswordInput['matching'],
+): Promise<store.SignInRow | null> {
   if (!isNameLike(nameKey)) return null;
-  const found = await findUsersByName(core.store.checks, nameKey);
+  const found = await store.findUsersByName(core.store.checks, nameKey);
   if (matching === 'login_first') {
     const byLogin = found.find((user) => user.login_key === nameKey);
     if (byLogin !== undefined) return byLogin;
@@ -153,50 +240,29 @@ async function findUser(core: Core, nameKey: string, matching: LoginInput['match
 }
 
 /** Spends one hash whatever the case. */
-async function isPasswordRight(
+async function verifyPassword(
   core: Core,
-  user: SignInRow | null,
+  user: store.SignInRow | null,
   password: string,
-  caller: CallerFacts,
-): Promise<boolean> {
-  if (user === null || user.password_hash === null || user.failed_passwords >= lockAfterFailures) {
+  admitted: AdmittedTry,
+): Promise<'match' | 'mismatch' | 'damaged'> {
+  if (user === null || user.password_hash === null || admitted.locked) {
     await core.hasher.verifyDummy(password);
-    return false;
+    return 'mismatch';
   }
   const verdict = await core.hasher.verify(password, user.password_hash);
-  if (verdict === 'damaged') {
-    await core.hasher.verifyDummy(password);
-    core.log.error('login.damaged_hash', { userId: user.id });
-    await recordFailure(core, 'login.damaged_hash', { nameKey: '', userId: user.id }, caller);
-    return false;
-  }
-  const expired = user.password_expires_at !== null && user.password_expires_at <= nowSeconds(core);
-  return verdict === 'match' && maySignIn(user) && !expired;
-}
-
-function maySignIn(user: SignInRow): boolean {
-  return liveStatuses.includes(user.status as Status);
-}
-
-function isUnchanged(present: SignInRow, read: SignInRow): boolean {
-  return (
-    maySignIn(present) &&
-    present.password_hash === read.password_hash &&
-    present.session_generation === read.session_generation
-  );
+  if (verdict !== 'damaged') return verdict;
+  await core.hasher.verifyDummy(password);
+  core.log.error('login.damaged_hash', { userId: user.id });
+  return 'damaged';
 }
 
 /** A refused login is refused whether or not it can be written down: a store in trouble costs the record, and a warning. */
-async function recordFailure(
-  core: Core,
-  event: AuditEvent,
-  attempt: { readonly nameKey: string; readonly userId: number | null },
-  caller: CallerFacts,
-): Promise<void> {
-  const detail = { name: sha256(attempt.nameKey).slice(0, 8) };
+async function recordFailure(core: Core, event: AuditEvent, facts: TryFacts, caller: CallerFacts): Promise<void> {
+  const detail = { name: sha256(facts.nameKey).slice(0, 8) };
   try {
     await transact(core.store, (trx) =>
-      record(trx, core, event, { actorId: null, targetId: attempt.userId, caller, detail }),
+      record(trx, core, event, { actorId: null, targetId: facts.userId, caller, detail }),
     );
   } catch (error) {
     core.log.warn('audit.not_written', { event, error });
@@ -204,27 +270,39 @@ async function recordFailure(
 }
 
 /**
- * Judges a signed-in user's current password, counted and throttled like a login.
+ * Judges a signed-in user's current password, counted and throttled like a login, then makes a change with the user's row held.
+ * @param password as `normalizePassword` gives it; null is wrong
+ * @param prepare what takes time, between the judgement and the transaction: hashing the new password
  * @throws CoreError `current_password_wrong`, `throttled`, `unavailable`
- * @returns the user as read, and how to forgive the counted try
  */
 export async function withCurrentPassword<T>(
   core: Core,
   who: { readonly userId: number; readonly login: string; readonly caller: CallerFacts },
   password: string | null,
-  change: (user: SignInRow, admitted: AdmittedTry) => Promise<T>,
-): Promise<T> {
-  const attempt = { nameKey: normalizeName(who.login), userId: who.userId };
-  const admitted = await admitTry(core, { ...attempt, address: who.caller.address });
-  try {
-    const user = (await readSignIn(core.store.checks, who.userId)) ?? null;
-    const right = password !== null && (await isPasswordRight(core, user, password, who.caller));
-    if (user === null || !right) {
-      await recordFailure(core, 'password.change_failed', attempt, who.caller);
-      throw new CoreError('current_password_wrong');
-    }
-    return await change(user, admitted);
-  } finally {
-    admitted.close();
-  }
+  prepare: () => Promise<T>,
+  change: (trx: store.Db, prepared: T) => Promise<void>,
+): Promise<void> {
+  const facts = {
+    nameKey: normalizeName(who.login),
+    userId: who.userId,
+    address: who.caller.address,
+    secret: 'password',
+  } as const;
+  const right = await withTry(core, facts, async (admitted) => {
+    const read = (await store.readSignIn(core.store.checks, who.userId)) ?? null;
+    const verdict = password === null ? 'mismatch' : await verifyPassword(core, read, password, admitted);
+    if (read === null || verdict !== 'match') return false;
+    const prepared = await prepare();
+    return transact(core.store, async (trx) => {
+      const user = await store.lockUser(trx, read.id);
+      // Another change came first: what was judged is not the current password any more.
+      if (user?.session_generation !== read.session_generation) return false;
+      await admitted.forgive(trx);
+      await change(trx, prepared);
+      return true;
+    });
+  });
+  if (right) return;
+  await recordFailure(core, 'password.change_failed', facts, who.caller);
+  throw new CoreError('current_password_wrong');
 }

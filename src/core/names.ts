@@ -8,29 +8,34 @@ const longestName = 100;
 /** Control and format characters and halves of surrogate pairs: invisible, so two names could look alike. */
 const invisible = /[\p{Cc}\p{Cf}\p{Cs}]/u;
 
-/** True for a text that can be a login name or e-mail at all; others are never looked up. */
-export function isNameLike(text: string): boolean {
-  return text.length > 0 && text.length <= longestLogin && !invisible.test(text);
+/** True for a canonical name that a user can have at all; others are never looked up. */
+export function isNameLike(nameKey: string): boolean {
+  return nameKey !== '' && fits(nameKey, longestLogin) && !invisible.test(nameKey);
 }
 
 /** @throws CoreError `input_invalid` for `login` */
 export function requireUsableLogin(login: string): void {
-  if (login === '' || login.length > longestLogin) refuse('login', `must have 1 to ${longestLogin} characters`);
+  if (login === '' || !fits(login, longestLogin)) refuse('login', `must have 1 to ${longestLogin} characters`);
   if (invisible.test(login)) refuse('login', 'must not contain control or format characters');
   if (login !== login.trim()) refuse('login', 'must not begin or end with a space');
 }
 
 /** @throws CoreError `input_invalid` for `email` */
 export function requireUsableEmail(email: string): void {
-  if (email === '' || email.length > longestEmail) refuse('email', `must have 1 to ${longestEmail} characters`);
+  if (email === '' || !fits(email, longestEmail)) refuse('email', `must have 1 to ${longestEmail} characters`);
   if (invisible.test(email) || /\s/u.test(email)) refuse('email', 'must not contain spaces or control characters');
   if (!/^[^@]+@[^@]+$/.test(email)) refuse('email', 'must contain one @ between other characters');
 }
 
 /** @throws CoreError `input_invalid` for the named field */
 export function requireUsableName(field: string, name: string): void {
-  if (name.length > longestName) refuse(field, `must have at most ${longestName} characters`);
+  if (!fits(name, longestName)) refuse(field, `must have at most ${longestName} characters`);
   if (/[\p{Cc}\p{Cs}]/u.test(name)) refuse(field, 'must not contain control characters');
+}
+
+/** Counts characters, also of the canonical form: what grows beyond the limit there could be stored and never be found. */
+function fits(text: string, most: number): boolean {
+  return [...text].length <= most && [...normalizeName(text)].length <= most;
 }
 
 function refuse(field: string, reason: string): never {

@@ -1,9 +1,8 @@
 import { mailboxBelongs, organizationExists, writePrimaryMembership } from '../store/directory.ts';
 import type { Db } from '../store/users.ts';
 import { isWide } from './access.ts';
-import type { Actor } from './actors.ts';
+import type { PresentActor } from './actors.ts';
 import type { UserFacts } from './context.ts';
-import type { Core } from './core.ts';
 import { CoreError } from './errors.ts';
 
 /** Where a user belongs: an organization, and a mailbox in it; null for none. */
@@ -13,9 +12,9 @@ export type Place = { readonly organizationId: number | null; readonly mailboxId
 export type PlaceChanges = { readonly organizationId?: number; readonly mailboxId?: number | null };
 
 /** Below NetOps one acts in one's own network only. @throws CoreError `access_denied` */
-export function requireOwnNetwork(actor: Actor, organizationId: number | null): void {
-  if (actor === 'system' || isWide(actor.user)) return;
-  if (organizationId === null || organizationId !== actor.user.organizationId) throw new CoreError('access_denied');
+export function requireOwnNetwork(actor: PresentActor, organizationId: number | null): void {
+  if (actor === 'system' || isWide(actor)) return;
+  if (organizationId === null || organizationId !== actor.organizationId) throw new CoreError('access_denied');
 }
 
 /** @throws CoreError `input_invalid` for `organizationId` or `mailboxId` */
@@ -31,13 +30,18 @@ export async function requirePlace(db: Db, place: Place): Promise<void> {
 }
 
 /** The place that a user would have after a change. @throws CoreError `access_denied`, `input_invalid` */
-export async function judgePlace(core: Core, actor: Actor, target: UserFacts, changes: PlaceChanges): Promise<Place> {
+export async function judgePlace(
+  trx: Db,
+  actor: PresentActor,
+  target: UserFacts,
+  changes: PlaceChanges,
+): Promise<Place> {
   const organizationId = changes.organizationId ?? target.organizationId;
   const moved = organizationId !== target.organizationId;
   if (moved) requireOwnNetwork(actor, organizationId);
   const mailboxId = changes.mailboxId !== undefined ? changes.mailboxId : moved ? null : target.mailboxId;
   const place = { organizationId, mailboxId };
-  await requirePlace(core.store.checks, place);
+  await requirePlace(trx, place);
   return place;
 }
 

@@ -7,6 +7,7 @@ import type { CallerFacts } from './context.ts';
 import { type Core, nowSeconds } from './core.ts';
 import { CoreError } from './errors.ts';
 import { fixedClaims, issueToken } from './issue-token.ts';
+import { spendUse } from './limits.ts';
 import type { NewSession, OpenedSession } from './sessions.ts';
 import { type SigningKey, signToken, type TokenClaims, verifyToken } from './tokens.ts';
 
@@ -32,6 +33,7 @@ export async function refreshSession(
 ): Promise<OpenedSession> {
   const claims = verifyToken(core.keys, core.policy, token, nowSeconds(core));
   if (claims === null) throw new CoreError('session_invalid');
+  spendUse(core, `session:${claims.sid}`);
   const outcome = await transact(core.store, (trx) => rotate(trx, core, claims, policy, caller));
   if (outcome.kind === 'refused') throw new CoreError('session_invalid');
   const context = await authenticate(core, { kind: 'bearer', token: outcome.session.credential });
@@ -49,10 +51,11 @@ async function rotate(
   const now = nowSeconds(core);
   const row = await store.lockSession(trx, claims.sid);
   if (row === undefined || String(row.user_id) !== claims.sub || !isSessionLive(row, now)) return { kind: 'refused' };
-  if (row.password_change_due === 1) throw new CoreError('step_due');
-  if (row.live_jti === claims.jti)
-    return { kind: 'opened', session: await replaceToken(trx, core, row, policy, caller) };
-  const successor = withinGrace(core, row, claims, policy) ? rebuildToken(core, row) : null;
+  const live = row.live_jti === claims.jti;
+  const successor = !live && withinGrace(core, row, claims, policy) ? rebuildToken(core, row) : null;
+  // Reuse is judged first: also a session that can do nothing else at the moment must end for it.
+  if ((live || successor !== null) && row.password_change_due === 1) throw new CoreError('step_due');
+  if (live) return { kind: 'opened', session: await replaceToken(trx, core, row, policy, caller) };
   if (successor !== null) return { kind: 'opened', session: successor };
   await store.endSession(trx, row.id, { endedAt: now, reason: 'token_reused' });
   await record(trx, core, 'session.reuse_detected', {
@@ -86,8 +89,11 @@ async function replaceToken(
 }
 
 function withinGrace(core: Core, row: store.SessionRow, claims: TokenClaims, policy: RefreshPolicy): boolean {
-  if (row.previous_jti !== claims.jti || row.rotated_ms === null) return false;
-  return core.clock() - row.rotated_ms <= policy.graceSeconds * 1000;
+  // Without a grace not even the same millisecond counts.
+  if (policy.graceSeconds === 0 || row.previous_jti !== claims.jti || row.rotated_ms === null) return false;
+  const sinceMs = core.clock() - row.rotated_ms;
+  // A clock that was set back makes no token of long ago a recent one.
+  return sinceMs >= 0 && sinceMs <= policy.graceSeconds * 1000;
 }
 
 /** HMAC is deterministic: the stored claims and the key that signed them give the very text that was sent before. */

@@ -1,7 +1,7 @@
 import { transact } from '../store/open.ts';
 import * as store from '../store/sessions.ts';
 import { type Db, raiseGeneration } from '../store/users.ts';
-import { type Actor, actorId, requireAdministrable } from './actors.ts';
+import { type Actor, actorId, changeTarget, factsOf, requireAdministrable } from './actors.ts';
 import { record } from './audit.ts';
 import { expiryOf, isSessionLive } from './authenticate.ts';
 import type { CallerFacts, SessionContext, UserFacts } from './context.ts';
@@ -124,19 +124,23 @@ export async function endWithin(trx: Db, core: Core, sessionId: string, facts: E
 }
 
 /**
- * Ends a user's sessions within the transaction of the change that calls for it: also those of logins in flight, which find the
- * generation raised. `keepId` names one session that goes on.
+ * Makes everything before this moment count for nothing, within the transaction of the change that calls for it: the user's
+ * sessions, and logins in flight, which find the generation raised.
+ * @param keep sessions that go on: one by its id, or all (then only logins in flight are refused)
+ * @returns how many sessions ended
  */
 export async function endAllSessions(
   trx: Db,
   core: Core,
   userId: number,
   reason: string,
-  keepId?: string,
+  keep?: { readonly id?: string },
 ): Promise<number> {
   const generation = await raiseGeneration(trx, userId);
-  const count = await store.endUserSessions(trx, userId, { endedAt: nowSeconds(core), reason }, keepId);
-  if (keepId !== undefined) await store.renewGeneration(trx, keepId, generation);
+  const end = { endedAt: nowSeconds(core), reason };
+  const keepsAll = keep !== undefined && keep.id === undefined;
+  const count = keepsAll ? 0 : await store.endUserSessions(trx, userId, end, keep?.id);
+  if (keep !== undefined) await store.renewGeneration(trx, userId, generation, keep.id);
   return count;
 }
 
@@ -145,9 +149,8 @@ export async function endAllSessions(
  * @returns how many were open
  * @throws CoreError `access_denied`, `user_not_found`
  */
-export async function endAll(core: Core, actor: Actor, userId: number, caller: CallerFacts): Promise<number> {
-  await requireAdministrable(core, actor, userId, { orSelf: true });
-  return transact(core.store, async (trx) => {
+export function endAll(core: Core, actor: Actor, userId: number, caller: CallerFacts): Promise<number> {
+  return changeTarget(core, actor, userId, { orSelf: true }, async (trx) => {
     const count = await endAllSessions(trx, core, userId, 'ended_all');
     const facts = { actorId: actorId(actor), targetId: userId, caller };
     await record(trx, core, 'sessions.ended_all', { ...facts, detail: { count } });
@@ -193,7 +196,7 @@ export async function listSessionsOf(
   userId: number,
   limit: number,
 ): Promise<{ user: UserFacts; sessions: SessionSummary[] }> {
-  const user = await requireAdministrable(core, actor, userId, { orSelf: true });
+  const user = await requireAdministrable(core.store.lists, factsOf(actor), userId, { orSelf: true });
   return { user, sessions: await listSessions(core, { userId, limit }) };
 }
 

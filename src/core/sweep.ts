@@ -1,11 +1,13 @@
 import { transact } from '../store/open.ts';
 import { sweepSessions } from '../store/sessions.ts';
-import { boundThrottle, sweepThrottle } from '../store/throttle.ts';
+import { boundThrottle, sweepKnownAddresses, sweepThrottle } from '../store/throttle.ts';
 import type { Db } from '../store/users.ts';
 import { type Core, nowSeconds } from './core.ts';
 
 /** Rows are kept this long after their session ended, so that lists can show it. */
 const keptSeconds = 24 * 60 * 60;
+/** An address from which nobody signed in for this long is a stranger again. */
+const keptAddressSeconds = 90 * 24 * 60 * 60;
 /** Deleting 50 rows takes a millisecond of the one thread, 2,000 take sixty: small bites, with pauses. */
 const biteRows = 100;
 const pauseMs = 20;
@@ -17,6 +19,7 @@ export async function sweepOnce(core: Core): Promise<number> {
   const bites: ((trx: Db) => Promise<number>)[] = [
     (trx) => sweepSessions(trx, before, biteRows),
     (trx) => sweepThrottle(trx, before * 1000, biteRows),
+    (trx) => sweepKnownAddresses(trx, before - keptAddressSeconds, biteRows),
     (trx) => boundThrottle(trx, longestThrottleTable, biteRows),
   ];
   let swept = 0;

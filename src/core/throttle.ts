@@ -1,13 +1,15 @@
 import { transact } from '../store/open.ts';
 import * as store from '../store/throttle.ts';
-import { countFailedPassword, type Db } from '../store/users.ts';
+import { countFailedPassword, type Db, takeBackFailedPassword } from '../store/users.ts';
+import { addressKey } from './address-key.ts';
 import { type Core, nowSeconds } from './core.ts';
 import { CoreError } from './errors.ts';
 import { normalizeName } from './passwords.ts';
 import { sha256 } from './tokens.ts';
+import { takeTurn } from './turns.ts';
 
 /** Wrong passwords in a row after which password sign-in of a user is off until a reset. */
-export const lockAfterFailures = 100;
+const lockAfterFailures = 100;
 
 const longFailures = 30;
 const longWaitMs = 15 * 60_000;
@@ -15,105 +17,135 @@ const longestShortWaitMs = 60_000;
 const knownAddressWaitMs = 30_000;
 const minuteMs = 60_000;
 const hourMs = 60 * minuteMs;
+/** How long a try waits, at most, for those of its name that are being evaluated. */
+const longestTurnMs = 300;
 
-/** Who tries to sign in, as far as it is known before the password is looked at. */
+/** Who tries to sign in, as far as it is known before anything secret is looked at. */
 export type TryFacts = {
   /** The name in its canonical form, whether a user has it or not. */
   readonly nameKey: string;
   readonly address: string;
   /** The user the name stands for, if any. */
   readonly userId: number | null;
+  /** A password counts towards the user's lock; an API key, which nobody guesses, does not. */
+  readonly secret: 'password' | 'api_key';
 };
 
-/** A try that was admitted and counted as a failure in advance; it must be closed. */
+/** A try that was admitted and counted as a failure in advance. */
 export type AdmittedTry = {
-  /** Takes the failure back, in the transaction that signs in. */
+  /** The user had too many wrong passwords in a row before this try: no password is right. */
+  readonly locked: boolean;
+  /** Takes the failure back and starts the name anew, in the transaction that signs in. */
   forgive(trx: Db): Promise<void>;
-  /** Lets those go on who wait for the outcome of this try. */
-  close(): void;
 };
 
-/** Tries under way in this process, by what they are counted under. */
-type Pending = Map<string, Set<Promise<void>>>;
-const pendingOf = new WeakMap<Core, Pending>();
+type Subjects = { readonly name: string; readonly minute: string; readonly hour: string };
 
 /**
- * Admits one password try, counting it as a failure before the password is looked at, so that no number of parallel tries gets
- * more than the allowance evaluated. A refused try counts nothing and lengthens nothing. While other tries under the same count
- * are still being evaluated a refusal waits for their outcome: a burst of right passwords is not a burst of failures.
- * @throws CoreError `throttled` with the true wait
+ * Admits one try and has it judged. The try is counted as a failure before the secret is looked at, so that no number of parallel
+ * tries gets more than the allowance evaluated; a refused one counts nothing and lengthens nothing. Only as many tries of a name
+ * as are free run at a time, the others wait shortly and in line: a burst of right passwords is not a burst of failures. A `judge`
+ * that throws has come to no verdict, and its try is taken back.
+ * @throws CoreError `throttled` with the true wait, and whatever `judge` throws
  */
-export async function admitTry(core: Core, facts: TryFacts): Promise<AdmittedTry> {
-  const pending = pendingOf.get(core) ?? new Map<string, Set<Promise<void>>>();
-  pendingOf.set(core, pending);
+export async function withTry<T>(
+  core: Core,
+  facts: TryFacts,
+  judge: (admitted: AdmittedTry) => Promise<T>,
+): Promise<T> {
   const subjects = subjectsOf(facts);
-  for (;;) {
-    try {
-      await transact(core.store, (trx) => countTry(trx, core, facts));
-      return openTry(core, pending, subjects, facts);
-    } catch (error) {
-      const others = subjects.flatMap((subject) => [...(pending.get(subject) ?? [])]);
-      if (!(error instanceof CoreError) || others.length === 0) throw error;
-      await Promise.race(others);
-    }
+  const leave = await takeTurn(core.loginTurns, subjects.name, core.policy.throttleFreeTries, longestTurnMs);
+  // Those in front use up the free tries, and the first wait after them is a second.
+  if (leave === null) throw new CoreError('throttled', { retryAfterSeconds: 1 });
+  try {
+    const locked = await transact(core.store, (trx) => countTry(trx, core, facts, subjects));
+    return await judgeCounted(
+      core,
+      facts,
+      subjects,
+      { locked, forgive: (trx) => forgive(trx, core, facts, subjects) },
+      judge,
+    );
+  } finally {
+    leave();
   }
 }
 
-function subjectsOf(facts: TryFacts): string[] {
-  return [nameSubjectOf(facts.nameKey), `minute:${facts.address}`, `hour:${facts.address}`];
+async function judgeCounted<T>(
+  core: Core,
+  facts: TryFacts,
+  subjects: Subjects,
+  admitted: AdmittedTry,
+  judge: (admitted: AdmittedTry) => Promise<T>,
+): Promise<T> {
+  try {
+    return await judge(admitted);
+  } catch (error) {
+    await takeBack(core, facts, subjects);
+    throw error;
+  }
 }
 
-/** Forgets what was counted under these names; what was counted under addresses stays. */
-export async function forgetFailures(trx: Db, names: readonly string[]): Promise<void> {
-  for (const name of names) await store.forgetSubject(trx, nameSubjectOf(normalizeName(name)));
+function subjectsOf({ nameKey, address }: TryFacts): Subjects {
+  const key = addressKey(address);
+  return { name: nameSubjectOf(nameKey), minute: `minute:${key}`, hour: `hour:${key}` };
 }
 
 function nameSubjectOf(nameKey: string): string {
   return `name:${sha256(nameKey)}`;
 }
 
-function openTry(core: Core, pending: Pending, subjects: readonly string[], facts: TryFacts): AdmittedTry {
-  const { promise, resolve } = Promise.withResolvers<void>();
-  for (const subject of subjects) pending.set(subject, (pending.get(subject) ?? new Set()).add(promise));
-  const [name, ...windows] = subjects as [string, ...string[]];
-  return {
-    async forgive(trx) {
-      await store.forgetSubject(trx, name);
-      for (const window of windows) await store.refundSubject(trx, window);
-      if (facts.userId !== null) await store.recordKnownLogin(trx, facts.userId, facts.address, nowSeconds(core));
-    },
-    close() {
-      for (const subject of subjects) {
-        const others = pending.get(subject);
-        others?.delete(promise);
-        if (others?.size === 0) pending.delete(subject);
-      }
-      resolve();
-    },
-  };
-}
-
 /**
- * Judges and counts in one transaction. Rows are locked in one order everywhere, so that two tries never wait for each other: first
- * the user, as the transaction that signs in does, then the subjects. What is counted here too early a refusal rolls back.
+ * Judges and counts in one transaction. Rows are taken in one order everywhere (user, name, minute, hour), so that two sign-ins
+ * never wait for each other.
+ * @returns whether the user was locked before this try
+ * @throws CoreError `throttled`
  */
-async function countTry(trx: Db, core: Core, facts: TryFacts): Promise<void> {
+async function countTry(trx: Db, core: Core, facts: TryFacts, subjects: Subjects): Promise<boolean> {
   const { policy } = core;
   const nowMs = core.clock();
-  if (facts.userId !== null) await countFailedPassword(trx, facts.userId, lockAfterFailures);
-  const [nameSubject, minuteSubject, hourSubject] = subjectsOf(facts) as [string, string, string];
-  const name = await store.lockSubject(trx, nameSubject, nowMs);
-  const minute = windowAt(await store.lockSubject(trx, minuteSubject, nowMs), minuteMs, nowMs);
-  const hour = windowAt(await store.lockSubject(trx, hourSubject, nowMs), hourMs, nowMs);
-  const waitMs = Math.max(
-    windowWaitMs(minute, minuteMs, policy.throttleAddressPerMinute, nowMs),
-    windowWaitMs(hour, hourMs, policy.throttleAddressPerHour, nowMs),
-    await excuseKnownAddress(trx, facts, nameWaitMs(name, policy.throttleFreeTries, nowMs), nowMs),
-  );
-  if (waitMs > 0) throw new CoreError('throttled', { retryAfterSeconds: Math.ceil(waitMs / 1000) });
+  const counts = facts.secret === 'password' && facts.userId !== null;
+  const locked = counts && !(await countFailedPassword(trx, facts.userId as number, lockAfterFailures));
+  const name = await store.lockSubject(trx, subjects.name, nowMs);
+  const minute = windowAt(await store.lockSubject(trx, subjects.minute, nowMs), minuteMs, nowMs);
+  const hour = windowAt(await store.lockSubject(trx, subjects.hour, nowMs), hourMs, nowMs);
+  refuseIf(windowWaitMs(minute, minuteMs, policy.throttleAddressPerMinute, nowMs));
+  refuseIf(windowWaitMs(hour, hourMs, policy.throttleAddressPerHour, nowMs));
+  const nameMs = nameWaitMs(name, policy.throttleFreeTries, nowMs);
+  refuseIf(await excuseKnownAddress(trx, facts, nameMs, nowMs));
   for (const row of [name, minute, hour]) {
     await store.writeSubject(trx, { ...row, failures: row.failures + 1, last_ms: nowMs });
   }
+  return locked;
+}
+
+function refuseIf(waitMs: number): void {
+  if (waitMs > 0) throw new CoreError('throttled', { retryAfterSeconds: Math.ceil(waitMs / 1000) });
+}
+
+async function forgive(trx: Db, core: Core, facts: TryFacts, subjects: Subjects): Promise<void> {
+  await store.forgetSubject(trx, subjects.name);
+  await store.refundSubject(trx, subjects.minute);
+  await store.refundSubject(trx, subjects.hour);
+  if (facts.userId === null) return;
+  await store.recordKnownLogin(trx, facts.userId, addressKey(facts.address), nowSeconds(core));
+}
+
+/** What was never judged was no wrong password. A store in trouble leaves the count as it is, which errs on the safe side. */
+async function takeBack(core: Core, facts: TryFacts, subjects: Subjects): Promise<void> {
+  try {
+    await transact(core.store, async (trx) => {
+      if (facts.secret === 'password' && facts.userId !== null) await takeBackFailedPassword(trx, facts.userId);
+      for (const subject of Object.values(subjects)) await store.refundSubject(trx, subject);
+    });
+  } catch (error) {
+    core.log.warn('throttle.not_taken_back', { error });
+  }
+}
+
+/** Forgets what was counted under these names; what was counted under addresses stays. */
+export async function forgetFailures(trx: Db, names: readonly string[]): Promise<void> {
+  for (const name of names) await store.forgetSubject(trx, nameSubjectOf(normalizeName(name)));
 }
 
 /** Free tries, then 1, 2, 4 … 60 s, from 30 failures on 15 min (reliability.md, section 6). */
@@ -140,10 +172,11 @@ function remainingMs(sinceMs: number, lengthMs: number, nowMs: number): number {
 /** Flooding a name must not lock its owner out: where the user signed in before, one try per 30 s stays open. */
 async function excuseKnownAddress(trx: Db, facts: TryFacts, waitMs: number, nowMs: number): Promise<number> {
   if (waitMs === 0 || facts.userId === null) return waitMs;
-  const known = await store.readKnownAddress(trx, facts.userId, facts.address);
+  const address = addressKey(facts.address);
+  const known = await store.readKnownAddress(trx, facts.userId, address);
   if (known === undefined) return waitMs;
   const knownWaitMs = remainingMs(known.last_try_ms, knownAddressWaitMs, nowMs);
   if (knownWaitMs > 0) return Math.min(waitMs, knownWaitMs);
-  await store.recordKnownTry(trx, facts.userId, facts.address, nowMs);
+  await store.recordKnownTry(trx, facts.userId, address, nowMs);
   return 0;
 }

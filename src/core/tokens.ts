@@ -26,7 +26,6 @@ const longestToken = 4096;
 const tokenShape = /^[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+$/;
 const tokenHeader = Buffer.from('{"alg":"HS256","typ":"JWT"}').toString('base64url');
 const guidShape = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i;
-const cookieShape = /^[A-Za-z0-9_-]{43}$/;
 
 /**
  * Wraps key bytes for signing.
@@ -88,9 +87,10 @@ function writeClaims({ iss, aud, sub, sid, jti, iat, exp }: TokenClaims): string
 
 /** Only this product signs, so only its own spelling counts: no repeated, reordered, missing or further member, no `1.0`. */
 function readClaims(payload: Buffer): TokenClaims | null {
-  const text = payload.toString('utf8');
+  let text: string;
   let parsed: unknown;
   try {
+    text = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(payload);
     parsed = JSON.parse(text);
   } catch {
     return null;
@@ -117,9 +117,12 @@ function matches(value: unknown, pattern: RegExp): boolean {
   return typeof value === 'string' && pattern.test(value);
 }
 
-/** 128 random bits as 22 base64url characters. */
+/** 128 random bits as 22 base64url characters; drawn again when it begins like an option of the command line. */
 export function newSessionId(): string {
-  return randomBytes(16).toString('base64url');
+  for (;;) {
+    const id = randomBytes(16).toString('base64url');
+    if (!id.startsWith('-')) return id;
+  }
 }
 
 /** 96 random bits as 16 base64url characters: unique within its session, and never a credential by itself. */
@@ -139,17 +142,34 @@ export function digestApiKey(text: string): string | null {
 }
 
 /** The kinds of opaque session secrets; a secret of one kind is no secret of another. */
-export type SecretKind = 'cookie' | 'session_guid';
+export type SecretKind = 'cookie' | 'session_guid' | 'appliance_token';
 
-/** 256 random bits as 43 base64url characters, or 128 random bits in upper-case GUID layout. */
+type SecretForm = { readonly make: () => string; readonly shape: RegExp; readonly ignoresCase: boolean };
+
+/** 256 random bits as base64url, and twice 128 in the layouts of two contracts. */
+const secretForms: Readonly<Record<SecretKind, SecretForm>> = {
+  cookie: {
+    make: () => randomBytes(32).toString('base64url'),
+    shape: /^[A-Za-z0-9_-]{43}$/,
+    ignoresCase: false,
+  },
+  session_guid: { make: () => newGuid().toUpperCase(), shape: guidShape, ignoresCase: true },
+  appliance_token: {
+    make: () => newGuid().replaceAll('-', ':'),
+    shape: /^[0-9a-f]{8}(:[0-9a-f]{4}){3}:[0-9a-f]{12}$/,
+    ignoresCase: false,
+  },
+};
+
 export function newSecret(kind: SecretKind): string {
-  return kind === 'cookie' ? randomBytes(32).toString('base64url') : newGuid().toUpperCase();
+  return secretForms[kind].make();
 }
 
-/** @returns the digest under which a session secret is stored, or null for a text that cannot be one; GUIDs in any hex case */
+/** @returns the digest under which a session secret is stored, or null for a text that cannot be one */
 export function digestSecret(kind: SecretKind, text: string): string | null {
-  if (kind === 'cookie') return cookieShape.test(text) ? sha256(`cookie:${text}`) : null;
-  return guidShape.test(text) ? sha256(`session_guid:${text.toLowerCase()}`) : null;
+  const { shape, ignoresCase } = secretForms[kind];
+  if (!shape.test(text)) return null;
+  return sha256(`${kind}:${ignoresCase ? text.toLowerCase() : text}`);
 }
 
 /** A GUID computed from an id by a key: always the same, and no way back. */

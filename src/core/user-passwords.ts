@@ -1,6 +1,5 @@
-import { transact } from '../store/open.ts';
-import { lockUser, updateUser } from '../store/users.ts';
-import { type Actor, actorId, requireAdministrable } from './actors.ts';
+import { updateUser } from '../store/users.ts';
+import { type Actor, actorId, changeTarget, factsOf, requireAdministrable } from './actors.ts';
 import { record } from './audit.ts';
 import type { CallerFacts, SessionContext } from './context.ts';
 import { type Core, nowSeconds } from './core.ts';
@@ -61,16 +60,12 @@ export async function changePassword(
     throw new CoreError('input_invalid', { field: 'newPassword', reason: 'must differ from the current password' });
   }
   const who = { userId: user.id, login: user.login, caller };
-  await withCurrentPassword(core, who, currentPassword, async (read, admitted) => {
-    const newHash = await core.hasher.hash(newPassword);
-    await transact(core.store, async (trx) => {
-      const present = await lockUser(trx, user.id);
-      if (present?.password_hash !== read.password_hash) throw new CoreError('current_password_wrong');
-      await admitted.forgive(trx);
-      await updateUser(trx, user.id, { ...storedPassword(newHash), ...stampOf(core, user.id) });
-      if (!change.keepSessions) await endAllSessions(trx, core, user.id, 'password_changed', context.session?.id);
-      await record(trx, core, 'password.changed', { actorId: user.id, targetId: user.id, caller });
-    });
+  const hash = () => core.hasher.hash(newPassword);
+  await withCurrentPassword(core, who, currentPassword, hash, async (trx, newHash) => {
+    await updateUser(trx, user.id, { ...storedPassword(newHash), ...stampOf(core, user.id) });
+    const own = context.session === null ? undefined : { id: context.session.id };
+    await endAllSessions(trx, core, user.id, 'password_changed', change.keepSessions ? {} : own);
+    await record(trx, core, 'password.changed', { actorId: user.id, targetId: user.id, caller });
   });
 }
 
@@ -86,12 +81,13 @@ export async function setPassword(
   caller: CallerFacts,
   options: { readonly changeDue?: boolean } = {},
 ): Promise<void> {
-  const target = await requireAdministrable(core, actor, userId, { notSelf: true });
-  const newHash = await core.hasher.hash(await requireGoodPassword(core, 'newPassword', newPassword, target));
-  await transact(core.store, async (trx) => {
+  // Judged before hashing, to spare the work, and again by `changeTarget`, with the row held.
+  const rule = { notSelf: true };
+  const seen = await requireAdministrable(core.store.checks, factsOf(actor), userId, rule);
+  const newHash = await core.hasher.hash(await requireGoodPassword(core, 'newPassword', newPassword, seen));
+  await changeTarget(core, actor, userId, rule, async (trx, target) => {
     const due = { password_change_due: options.changeDue === true ? 1 : 0 };
-    const changes = { ...storedPassword(newHash), ...due, ...stampOf(core, actorId(actor)) };
-    if (!(await updateUser(trx, userId, changes))) throw new CoreError('user_not_found');
+    await updateUser(trx, userId, { ...storedPassword(newHash), ...due, ...stampOf(core, actorId(actor)) });
     await forgetFailures(trx, [target.login, target.email]);
     await endAllSessions(trx, core, userId, 'password_set');
     await record(trx, core, 'password.set', { actorId: actorId(actor), targetId: userId, caller });
@@ -102,10 +98,9 @@ export async function setPassword(
  * Ends all of a user's sessions everywhere and lifts the lock of too many wrong passwords; keys stay.
  * @throws CoreError `access_denied`, `user_not_found`
  */
-export async function resetUser(core: Core, actor: Actor, userId: number, caller: CallerFacts): Promise<void> {
-  const target = await requireAdministrable(core, actor, userId, { orSelf: true });
-  await transact(core.store, async (trx) => {
-    if (!(await updateUser(trx, userId, { failed_passwords: 0 }))) throw new CoreError('user_not_found');
+export function resetUser(core: Core, actor: Actor, userId: number, caller: CallerFacts): Promise<void> {
+  return changeTarget(core, actor, userId, { orSelf: true }, async (trx, target) => {
+    await updateUser(trx, userId, { failed_passwords: 0 });
     await forgetFailures(trx, [target.login, target.email]);
     await endAllSessions(trx, core, userId, 'reset');
     await record(trx, core, 'user.reset', { actorId: actorId(actor), targetId: userId, caller });

@@ -2,13 +2,23 @@ import { claimIdentifier, nextIdentifier } from '../store/identifiers.ts';
 import { transact } from '../store/open.ts';
 import type { UsersTable } from '../store/schema.ts';
 import * as store from '../store/users.ts';
-import { type AuthLevel, liveStatuses, reaches, readableUsers, type Status } from './access.ts';
-import { type Actor, actorId, readUserFacts, requireAdministrable, requireReadable } from './actors.ts';
+import { type AuthLevel, isLiveStatus, liveStatuses, reaches, readableUsers, type Status } from './access.ts';
+import {
+  type Actor,
+  actorId,
+  changeTarget,
+  factsOf,
+  type PresentActor,
+  readPresentActor,
+  readUserFacts,
+  requireReadable,
+} from './actors.ts';
 import { type AuditEvent, record } from './audit.ts';
 import { type CallerFacts, toUserFacts, type UserFacts } from './context.ts';
 import { type Core, nowSeconds } from './core.ts';
 import { CoreError } from './errors.ts';
 import {
+  isNameLike,
   requireFreeEmail,
   requireFreeLogin,
   requireUsableEmail,
@@ -43,20 +53,24 @@ export async function createUser(
   user: NewUser & { readonly password: string },
   caller: CallerFacts,
 ): Promise<UserFacts> {
-  requireCreationRight(actor, user);
   requireUsableLogin(user.login);
   requireUsableEmail(user.email);
   requireUsableName('firstName', user.firstName);
   requireUsableName('lastName', user.lastName);
+  requireCreationRight(factsOf(actor), user);
   await requirePlace(core.store.checks, user.place);
   const passwordHash = await core.hasher.hash(await requireGoodPassword(core, 'password', user.password, user));
-  return writeUser(core, actorId(actor), user, { passwordHash }, caller);
+  return transact(core.store, async (trx) => {
+    // Hashing took its time: the right is judged again where it is used.
+    requireCreationRight(await readPresentActor(trx, actor), user);
+    return writeUserWithin(trx, core, actorId(actor), user, { passwordHash }, caller);
+  });
 }
 
-function requireCreationRight(actor: Actor, user: NewUser): void {
+function requireCreationRight(actor: PresentActor, user: NewUser): void {
   if (actor === 'system') return;
-  if (!reaches(actor.user.authLevel, 'NetworkAdmin')) throw new CoreError('access_denied');
-  if (!reaches(actor.user.authLevel, user.authLevel)) throw new CoreError('access_denied');
+  if (!reaches(actor.authLevel, 'NetworkAdmin')) throw new CoreError('access_denied');
+  if (!reaches(actor.authLevel, user.authLevel)) throw new CoreError('access_denied');
   requireOwnNetwork(actor, user.place.organizationId);
 }
 
@@ -89,7 +103,7 @@ export async function writeUserWithin(
   imported: ImportedFacts,
   caller: CallerFacts,
 ): Promise<UserFacts> {
-  await store.lockNames(trx, core.store.engine);
+  await store.lockRule(trx, core.store.engine, 'names');
   await requireFreeLogin(trx, user.login);
   await requireFreeEmail(trx, user.email, null);
   const id = imported.id ?? (await nextIdentifier(trx, 'users'));
@@ -131,7 +145,7 @@ async function requireFacts(trx: store.Db, id: number): Promise<UserFacts> {
 
 /** One user, if the actor may see it. @throws CoreError `user_not_found` */
 export function getUser(core: Core, actor: Actor, id: number): Promise<UserFacts> {
-  return requireReadable(core, actor, id);
+  return requireReadable(core.store.checks, factsOf(actor), id);
 }
 
 export type UserQuery = {
@@ -151,6 +165,8 @@ export async function listUsers(core: Core, actor: Actor, query: UserQuery): Pro
   const { login, page, perPage, ...filter } = query;
   const reach = actor === 'system' ? 'all' : readableUsers(actor.user);
   const named = login === undefined ? filter : { ...filter, nameKey: normalizeName(login) };
+  // Nobody has such a name, and not every database takes it as a value.
+  if (login !== undefined && !isNameLike(normalizeName(login))) return [];
   const offset = (page - 1) * perPage;
   const rows = await store.listUsers(core.store.lists, named, reach, { offset, limit: perPage });
   return rows.map(toUserFacts);
@@ -167,105 +183,108 @@ export async function updateProfile(
   changes: ProfileChanges,
   caller: CallerFacts,
 ): Promise<UserFacts> {
-  await requireAdministrable(core, actor, id, { orSelf: true });
-  if (changes.email !== undefined) requireUsableEmail(changes.email);
-  if (changes.firstName !== undefined) requireUsableName('firstName', changes.firstName);
-  if (changes.lastName !== undefined) requireUsableName('lastName', changes.lastName);
-  return changeUser(core, actor, id, 'user.updated', caller, async (trx) => {
-    await store.lockNames(trx, core.store.engine);
-    if (changes.email !== undefined) await requireFreeEmail(trx, changes.email, id);
+  const { email, firstName, lastName } = changes;
+  if (email !== undefined) requireUsableEmail(email);
+  if (firstName !== undefined) requireUsableName('firstName', firstName);
+  if (lastName !== undefined) requireUsableName('lastName', lastName);
+  const rule = { orSelf: true, ...(email !== undefined && { alone: 'names' as const }) };
+  return changeUser(core, actor, id, rule, { event: 'user.updated', caller }, async (trx) => {
+    if (email !== undefined) await requireFreeEmail(trx, email, id);
     return {
-      ...(changes.email !== undefined && { email: changes.email, email_key: normalizeName(changes.email) }),
-      ...(changes.firstName !== undefined && { first_name: changes.firstName }),
-      ...(changes.lastName !== undefined && { last_name: changes.lastName }),
+      ...(email !== undefined && { email, email_key: normalizeName(email) }),
+      ...(firstName !== undefined && { first_name: firstName }),
+      ...(lastName !== undefined && { last_name: lastName }),
     };
   });
 }
 
 /** Moves a user to another organization or mailbox. @throws CoreError `access_denied`, `user_not_found`, `input_invalid` */
-export async function moveUser(
+export function moveUser(
   core: Core,
   actor: Actor,
   id: number,
   changes: PlaceChanges,
   caller: CallerFacts,
 ): Promise<UserFacts> {
-  const target = await requireAdministrable(core, actor, id);
-  const place = await judgePlace(core, actor, target, changes);
-  return changeUser(core, actor, id, 'user.moved', caller, async (trx) => {
-    await writePlace(trx, id, place);
+  return changeUser(core, actor, id, {}, { event: 'user.moved', caller }, async (trx, target, present) => {
+    await writePlace(trx, id, await judgePlace(trx, present, target, changes));
     return {};
   });
 }
 
-/** Gives a user another level (not one's own, not above one's own), and another place in the same commit. */
-export async function changeRole(
+/**
+ * Gives a user another level (not one's own, not above one's own), and another place in the same commit.
+ * @throws CoreError `access_denied`, `user_not_found`, `input_invalid`, also for the last Root
+ */
+export function changeRole(
   core: Core,
   actor: Actor,
   id: number,
   changes: PlaceChanges & { readonly authLevel?: AuthLevel },
   caller: CallerFacts,
 ): Promise<UserFacts> {
-  const target = await requireAdministrable(core, actor, id, { notSelf: true });
-  const level = changes.authLevel ?? target.authLevel;
-  if (actor !== 'system' && !reaches(actor.user.authLevel, level)) throw new CoreError('access_denied');
-  const place = await judgePlace(core, actor, target, changes);
-  return changeUser(core, actor, id, 'user.role_changed', caller, async (trx) => {
-    await writePlace(trx, id, place);
-    return { auth_level: level };
+  const rule = { notSelf: true, alone: 'roots' } as const;
+  return changeUser(core, actor, id, rule, { event: 'user.role_changed', caller }, async (trx, target, present) => {
+    const level = changes.authLevel;
+    if (present !== 'system' && level !== undefined && !reaches(present.authLevel, level)) {
+      throw new CoreError('access_denied');
+    }
+    if (level !== undefined && level !== 'Root') await requireAnotherRoot(trx, target);
+    await writePlace(trx, id, await judgePlace(trx, present, target, changes));
+    return level === undefined ? {} : { auth_level: level };
   });
 }
 
 /** Lets a user sign in or not. Whoever may not is signed out everywhere. @throws CoreError `user_not_found`, `input_invalid` */
-export async function setStatus(
+export function setStatus(
   core: Core,
   actor: Actor,
   id: number,
   status: Status,
   caller: CallerFacts,
 ): Promise<UserFacts> {
-  await requireAdministrable(core, actor, id, { notSelf: true });
-  const live = liveStatuses.includes(status);
-  return changeUser(core, actor, id, 'user.status_changed', caller, async (trx) => {
-    if (!live) await requireAnotherRoot(trx, id);
-    if (!live) await endAllSessions(trx, core, id, 'disabled');
+  const rule = { notSelf: true, alone: 'roots' } as const;
+  return changeUser(core, actor, id, rule, { event: 'user.status_changed', caller }, async (trx, target) => {
+    if (isLiveStatus(status)) return { status };
+    await requireAnotherRoot(trx, target);
+    await endAllSessions(trx, core, id, 'disabled');
     return { status };
   });
 }
 
-/** Deletes a user with sessions, keys and memberships; the id is never used again. @throws CoreError `access_denied`, `user_not_found`, `input_invalid` */
-export async function deleteUser(core: Core, actor: Actor, id: number, caller: CallerFacts): Promise<void> {
-  await requireAdministrable(core, actor, id, { notSelf: true });
-  await transact(core.store, async (trx) => {
-    await store.lockNames(trx, core.store.engine);
-    await requireAnotherRoot(trx, id);
-    if (!(await store.deleteUser(trx, id))) throw new CoreError('user_not_found');
+/**
+ * Deletes a user with sessions, keys and memberships; the id is never used again.
+ * @throws CoreError `access_denied`, `user_not_found`, `input_invalid` for the last Root
+ */
+export function deleteUser(core: Core, actor: Actor, id: number, caller: CallerFacts): Promise<void> {
+  return changeTarget(core, actor, id, { notSelf: true, alone: 'roots' }, async (trx, target) => {
+    await requireAnotherRoot(trx, target);
+    await store.deleteUser(trx, id);
     await record(trx, core, 'user.deleted', { actorId: actorId(actor), targetId: id, caller });
   });
 }
 
-/** Without any Root user nobody could ever administer the installation again. */
-async function requireAnotherRoot(trx: store.Db, id: number): Promise<void> {
-  const user = await requireFacts(trx, id);
-  if (user.authLevel !== 'Root' || !liveStatuses.includes(user.status)) return;
+/** Without any Root user nobody could ever administer the installation again. The caller holds the rule `roots`. */
+async function requireAnotherRoot(trx: store.Db, user: UserFacts): Promise<void> {
+  if (user.authLevel !== 'Root' || !isLiveStatus(user.status)) return;
   if ((await store.countUsers(trx, 'Root', liveStatuses)) > 1) return;
   throw new CoreError('input_invalid', { field: 'id', reason: 'is the last Root user' });
 }
 
-/** The frame of every change to a user's record: stamp, change, audit, in one transaction; the user as it is then. */
-async function changeUser(
+type ChangeWork = (trx: store.Db, target: UserFacts, present: PresentActor) => Promise<Partial<UsersTable>>;
+
+/** `changeTarget` for the user's record: stamp and audit with the change; the user as it is then. */
+function changeUser(
   core: Core,
   actor: Actor,
   id: number,
-  event: AuditEvent,
-  caller: CallerFacts,
-  work: (trx: store.Db) => Promise<Partial<UsersTable>>,
+  rule: Parameters<typeof changeTarget>[3],
+  { event, caller }: { readonly event: AuditEvent; readonly caller: CallerFacts },
+  work: ChangeWork,
 ): Promise<UserFacts> {
-  return transact(core.store, async (trx) => {
-    const stamp = { updated_at: nowSeconds(core), updated_by: actorId(actor) };
-    if (!(await store.updateUser(trx, id, stamp))) throw new CoreError('user_not_found');
-    const changes = await work(trx);
-    if (Object.keys(changes).length > 0) await store.updateUser(trx, id, changes);
+  return changeTarget(core, actor, id, rule, async (trx, target, present) => {
+    const changes = await work(trx, target, present);
+    await store.updateUser(trx, id, { ...changes, updated_at: nowSeconds(core), updated_by: actorId(actor) });
     await record(trx, core, event, { actorId: actorId(actor), targetId: id, caller });
     return requireFacts(trx, id);
   });

@@ -1,7 +1,7 @@
 import { expect, test } from 'bun:test';
-import { adoptRequestId, normalizeAddress, readCaller } from './caller.ts';
+import { adoptRequestId, normalizeAddress, readCaller, trustProxies } from './caller.ts';
 
-const proxies = ['10.0.0.1', '10.0.0.2', '2001:db8::1'];
+const proxies = trustProxies(['10.0.0.1', '10.0.0.2', '2001:db8::1']);
 
 function withHeaders(headers: Record<string, string>): Request {
   return new Request('http://cardea.test/', { headers });
@@ -75,7 +75,7 @@ test('I01 I03: the user agent is cut at 256 characters and loses control charact
     withHeaders({ 'user-agent': `a\tb\u0085${'x'.repeat(15_000)}` }),
     '::1',
     false,
-    [],
+    trustProxies([]),
   ).userAgent;
   expect(agent).toStartWith('abxx');
   expect(agent.length).toBeLessThanOrEqual(256);
@@ -93,4 +93,10 @@ test('H18: only a harmless request id is adopted', () => {
 test('fresh request ids differ', () => {
   const ids = new Set(Array.from({ length: 1_000 }, () => adoptRequestId(withHeaders({}))));
   expect(ids.size).toBe(1_000);
+});
+
+test('a declared network covers its addresses and no other', () => {
+  const isProxy = trustProxies(['10.0.0.0/8', 'fd00::/8', '192.0.2.7']);
+  expect(['10.1.2.3', 'fd12::1', '192.0.2.7'].map(isProxy)).toEqual([true, true, true]);
+  expect(['11.0.0.1', 'fe80::1', '192.0.2.8', 'nonsense'].map(isProxy)).toEqual([false, false, false, false]);
 });

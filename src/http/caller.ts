@@ -1,4 +1,4 @@
-import { isIP } from 'node:net';
+import { BlockList, isIP } from 'node:net';
 
 /** Who is calling, as far as the connection can tell. */
 export type Caller = {
@@ -10,6 +10,9 @@ export type Caller = {
   readonly secure: boolean;
 };
 
+/** Tells whether an address, as `normalizeAddress` spells it, is a declared proxy. */
+export type TrustedProxies = (address: string) => boolean;
+
 const userAgentLimit = 256;
 const requestIdPattern = /^[A-Za-z0-9._-]{1,64}$/;
 // Header values arrive as Latin-1, so the upper control block is possible too.
@@ -20,22 +23,37 @@ const controlCharacters = /[\u0000-\u001f\u007f-\u009f]/g;
  * proxy: anybody can write them (attacks L12).
  *
  * @param socketAddress address of the connection's other end; `tls` tells whether that connection is encrypted
- * @param trustedProxies addresses, not ranges, each as `normalizeAddress` spells it
  */
-export function readCaller(
-  request: Request,
-  socketAddress: string,
-  tls: boolean,
-  trustedProxies: readonly string[],
-): Caller {
+export function readCaller(request: Request, socketAddress: string, tls: boolean, isProxy: TrustedProxies): Caller {
   const peer = normalizeAddress(socketAddress) ?? socketAddress;
   const userAgent = readUserAgent(request);
-  if (!trustedProxies.includes(peer)) return { address: peer, userAgent, secure: tls };
+  if (!isProxy(peer)) return { address: peer, userAgent, secure: tls };
   return {
-    address: readForwardedAddress(request, peer, trustedProxies),
+    address: readForwardedAddress(request, peer, isProxy),
     userAgent,
     secure: tls || readForwardedProtocol(request) === 'https',
   };
+}
+
+/**
+ * Compiles the declared proxies: addresses, and networks such as `10.0.0.0/8`.
+ *
+ * @throws Error naming an entry that is neither
+ */
+export function trustProxies(entries: readonly string[]): TrustedProxies {
+  const proxies = new BlockList();
+  for (const entry of entries) {
+    const [text = '', prefix] = entry.split('/');
+    const address = normalizeAddress(text);
+    if (address === undefined) throw new Error(`the trusted proxy ${entry} is neither an IP address nor a network`);
+    if (prefix === undefined) proxies.addAddress(address, familyOf(address));
+    else proxies.addSubnet(address, Number(prefix), familyOf(address));
+  }
+  return entries.length === 0 ? () => false : (address) => proxies.check(address, familyOf(address));
+}
+
+function familyOf(address: string): 'ipv4' | 'ipv6' {
+  return isIP(address) === 6 ? 'ipv6' : 'ipv4';
 }
 
 /** The incoming `X-Request-Id` if it is harmless to repeat in headers and logs, otherwise a fresh one. */
@@ -74,7 +92,7 @@ function readUserAgent(request: Request): string {
  * Reads `X-Forwarded-For` from the right, the side our own proxies write, and stops at the first address that is not
  * one of them: everything further left was sent by the client and may be invented.
  */
-function readForwardedAddress(request: Request, peer: string, trustedProxies: readonly string[]): string {
+function readForwardedAddress(request: Request, peer: string, isProxy: TrustedProxies): string {
   let nearest = peer;
   let rest = request.headers.get('x-forwarded-for') ?? '';
   while (rest !== '') {
@@ -83,7 +101,7 @@ function readForwardedAddress(request: Request, peer: string, trustedProxies: re
     // A damaged entry ends the part we can believe; the proxy that let it through is then the caller.
     if (address === undefined) return nearest;
     nearest = address;
-    if (!trustedProxies.includes(nearest)) return nearest;
+    if (!isProxy(nearest)) return nearest;
     rest = rest.slice(0, Math.max(comma, 0));
   }
   return nearest;

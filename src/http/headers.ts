@@ -1,6 +1,6 @@
 import type { Exchange } from './door.ts';
 
-/** The headers that every answer of every door carries: nothing is stored, sniffed, framed or passed on. */
+/** What every answer of every door carries: nothing is stored, sniffed, framed or passed on. */
 const fixedHeaders = {
   'Cache-Control': 'no-store',
   'X-Content-Type-Options': 'nosniff',
@@ -10,13 +10,14 @@ const fixedHeaders = {
 
 const strictTransport = { 'Strict-Transport-Security': 'max-age=31536000; includeSubDomains' };
 
-/** Starts an answer's headers; over TLS browsers are told to stay with it. */
+/** The fixed security headers; over TLS browsers are told to stay with it. */
+export function securityHeaders(exchange: Exchange): Record<string, string> {
+  return exchange.caller.secure ? { ...fixedHeaders, ...strictTransport } : { ...fixedHeaders };
+}
+
+/** Starts the headers of an answer that tells the request's id under our own name. */
 export function answerHeaders(exchange: Exchange): Record<string, string> {
-  return {
-    ...fixedHeaders,
-    'X-Request-Id': exchange.requestId,
-    ...(exchange.caller.secure && strictTransport),
-  };
+  return { ...securityHeaders(exchange), 'X-Request-Id': exchange.requestId };
 }
 
 /** A JSON answer with the fixed headers and the given ones. */

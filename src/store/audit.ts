@@ -25,6 +25,12 @@ export function listAuditEvents(db: Db, afterId: number, limit: number): Promise
   return db.selectFrom('audit_events').selectAll().where('id', '>', afterId).orderBy('id').limit(limit).execute();
 }
 
+/** The highest id of all events, 0 for none. */
+export async function readLastAuditId(db: Db): Promise<number> {
+  const row = await db.selectFrom('audit_events').select('id').orderBy('id', 'desc').limit(1).executeTakeFirst();
+  return row?.id ?? 0;
+}
+
 export async function readAuditHead(db: Db): Promise<{ last_id: number; last_hash: string }> {
   return db.selectFrom('audit_head').select(['last_id', 'last_hash']).where('id', '=', 1).executeTakeFirstOrThrow();
 }

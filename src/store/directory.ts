@@ -4,7 +4,7 @@ import { prepare } from './prepared.ts';
 import type { Schema } from './schema.ts';
 import type { Db } from './users.ts';
 
-/** One thing a user belongs to or holds; the last four columns count for organizations only. */
+/** One thing a user belongs to or holds; the last columns count for organizations or roles only. */
 export type FactRow = {
   kind: 'organization' | 'role' | 'permission';
   id: number;
@@ -13,8 +13,11 @@ export type FactRow = {
   enterprise: string;
   is_primary: number;
   is_admin: number;
+  /** Place of a role in the order in which the user's roles were given. */
+  position: number;
 };
 
+const noPosition = sql<number>`0`.as('position');
 const noOrganization = [
   sql<string>`''`.as('key'),
   sql<string>`''`.as('enterprise'),
@@ -36,23 +39,42 @@ const byUser = prepare<FactRow>((db, userId) => {
       'enterprises.name as enterprise',
       'memberships.is_primary',
       'memberships.is_admin',
+      noPosition,
     ]);
   const roles = db
     .selectFrom('user_roles')
     .innerJoin('roles', 'roles.id', 'user_roles.role_id')
     .where('user_roles.user_id', '=', userId)
-    .select([sql<FactRow['kind']>`'role'`.as('kind'), 'roles.id', 'roles.name', ...noOrganization]);
+    .select([
+      sql<FactRow['kind']>`'role'`.as('kind'),
+      'roles.id',
+      'roles.name',
+      ...noOrganization,
+      'user_roles.position',
+    ]);
   const direct = db
     .selectFrom('user_permissions')
     .innerJoin('permissions', 'permissions.id', 'user_permissions.permission_id')
     .where('user_permissions.user_id', '=', userId)
-    .select([sql<FactRow['kind']>`'permission'`.as('kind'), 'permissions.id', 'permissions.name', ...noOrganization]);
+    .select([
+      sql<FactRow['kind']>`'permission'`.as('kind'),
+      'permissions.id',
+      'permissions.name',
+      ...noOrganization,
+      noPosition,
+    ]);
   const throughRoles = db
     .selectFrom('user_roles')
     .innerJoin('role_permissions', 'role_permissions.role_id', 'user_roles.role_id')
     .innerJoin('permissions', 'permissions.id', 'role_permissions.permission_id')
     .where('user_roles.user_id', '=', userId)
-    .select([sql<FactRow['kind']>`'permission'`.as('kind'), 'permissions.id', 'permissions.name', ...noOrganization]);
+    .select([
+      sql<FactRow['kind']>`'permission'`.as('kind'),
+      'permissions.id',
+      'permissions.name',
+      ...noOrganization,
+      noPosition,
+    ]);
   return organizations.unionAll(roles).union(direct).union(throughRoles);
 });
 
@@ -168,7 +190,7 @@ export async function writeUserRoles(trx: Db, userId: number, roleIds: readonly 
   if (roleIds.length === 0) return;
   await trx
     .insertInto('user_roles')
-    .values(roleIds.map((id) => ({ user_id: userId, role_id: id })))
+    .values(roleIds.map((id, position) => ({ user_id: userId, role_id: id, position })))
     .execute();
 }
 

@@ -1,3 +1,4 @@
+import { statSync } from 'node:fs';
 import { type Dialect, Kysely, sql, type Transaction } from 'kysely';
 import { StoreError } from './errors.ts';
 import { guardTransaction } from './guard.ts';
@@ -16,6 +17,8 @@ export type Store = {
   readonly checks: Kysely<Schema>;
   /** Reads for lists: on SQLite another read-only connection. */
   readonly lists: Kysely<Schema>;
+  /** Throws when the SQLite file is not the one that was opened any more; `probeStore` asks. */
+  readonly requireOwnFile: () => void;
   close(): Promise<void>;
 };
 
@@ -41,7 +44,14 @@ export async function openStore(options: StoreOptions): Promise<Store> {
 async function openPostgresStore(options: StoreOptions): Promise<Store> {
   const handle = await openPostgres(options.url, options.allowUnsafeDurability === true);
   const db = connect(handle);
-  return { engine: 'postgres', db, checks: db, lists: db, close: closeOnce([db], [handle]) };
+  return {
+    engine: 'postgres',
+    db,
+    checks: db,
+    lists: db,
+    requireOwnFile: () => undefined,
+    close: closeOnce([db], [handle]),
+  };
 }
 
 function openSqliteStore(path: string, create: boolean): Store {
@@ -51,11 +61,20 @@ function openSqliteStore(path: string, create: boolean): Store {
     const listing = openSqliteReader(path);
     const [db, checks, lists] = [connect(writer), connect(checking), connect(listing)];
     // The writer goes last: the last connection to leave folds the write-ahead log into the file.
-    return { engine: 'sqlite', db, checks, lists, close: closeOnce([db, checks, lists], [checking, listing, writer]) };
+    const close = closeOnce([db, checks, lists], [checking, listing, writer]);
+    return { engine: 'sqlite', db, checks, lists, requireOwnFile: watchFile(path), close };
   } catch (error) {
     void writer.close();
     throw error;
   }
+}
+
+/** A file that was renamed or deleted goes on working for whoever has it open: acknowledged changes would go to nobody. */
+function watchFile(path: string): () => void {
+  const opened = statSync(path).ino;
+  return () => {
+    if (statSync(path, { throwIfNoEntry: false })?.ino !== opened) throw new StoreError('unavailable');
+  };
 }
 
 function connect({ dialect }: { readonly dialect: Dialect }): Kysely<Schema> {
@@ -113,7 +132,8 @@ function damaged(found: string | undefined): Error {
   return Object.assign(new Error(found?.replace(/\s+/g, ' ') ?? 'no answer'), { code: 'SQLITE_CORRUPT' });
 }
 
-/** Asks the store for one row. @throws StoreError when it does not answer */
+/** Asks the store for one row. @throws StoreError when it does not answer, or its file was moved or deleted */
 export async function probeStore(store: Store): Promise<void> {
+  store.requireOwnFile();
   await sql`select 1 as alive`.execute(store.checks);
 }

@@ -29,7 +29,8 @@ export type Schema = {
   roles: { id: number; name: string };
   permissions: { id: number; name: string };
   role_permissions: { role_id: number; permission_id: number };
-  user_roles: { user_id: number; role_id: number };
+  /** `position`: place in the order in which the roles were given. */
+  user_roles: { user_id: number; role_id: number; position: number };
   user_permissions: { user_id: number; permission_id: number };
 
   api_keys: {

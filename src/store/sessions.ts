@@ -94,9 +94,15 @@ export async function endUserSessions(trx: Db, userId: number, end: SessionEnd, 
   return Number((await query.executeTakeFirst()).numUpdatedRows);
 }
 
-/** Carries one session over into a new generation of its user. */
-export async function renewGeneration(trx: Db, id: string, generation: number): Promise<void> {
-  await trx.updateTable('sessions').set({ generation }).where('id', '=', id).execute();
+/** Carries the user's sessions of the generation before, or one of them, over into a new one. */
+export async function renewGeneration(trx: Db, userId: number, generation: number, id?: string): Promise<void> {
+  let query = trx
+    .updateTable('sessions')
+    .set({ generation })
+    .where('user_id', '=', userId)
+    .where('generation', '=', generation - 1);
+  if (id !== undefined) query = query.where('id', '=', id);
+  await query.execute();
 }
 
 /** Ends the sessions that were opened with one of these API keys. */
@@ -111,6 +117,17 @@ export async function endSessionsOfKeys(trx: Db, keyIds: readonly number[], end:
 }
 
 /**
+ * In SQL what of a session's life its own row tells: not ended, and before each of its limits. Generation, epoch and the user's
+ * status are for `isSessionLive` to judge.
+ */
+function mayLiveAt(table: string, at: number) {
+  const column = (name: keyof SessionsTable) => sql.ref(`${table}.${name}`);
+  return sql<boolean>`(${column('ended_at')} is null and ${column('absolute_expires_at')} > ${at}
+    and (${column('live_expires_at')} is null or ${column('live_expires_at')} > ${at})
+    and (${column('idle_seconds')} is null or ${column('last_used_at')} + ${column('idle_seconds')} > ${at}))`;
+}
+
+/**
  * Ends the user's oldest sessions until at most `keep` that may still live are left.
  * Sessions past a limit of theirs do not count, though their rows are not ended yet.
  */
@@ -119,17 +136,7 @@ export async function endOldestSessions(trx: Db, userId: number, keep: number, e
     .selectFrom('sessions as old')
     .select('old.id')
     .where('old.user_id', '=', userId)
-    .where('old.ended_at', 'is', null)
-    .where('old.absolute_expires_at', '>', end.endedAt)
-    .where((where) =>
-      where.or([where('old.live_expires_at', 'is', null), where('old.live_expires_at', '>', end.endedAt)]),
-    )
-    .where((where) =>
-      where.or([
-        where('old.idle_seconds', 'is', null),
-        where(sql`old.last_used_at + old.idle_seconds`, '>', end.endedAt),
-      ]),
-    )
+    .where(mayLiveAt('old', end.endedAt))
     .orderBy('old.created_at', 'desc')
     .orderBy('old.id', 'desc')
     .offset(keep)
@@ -143,7 +150,7 @@ export async function endOldestSessions(trx: Db, userId: number, keep: number, e
 
 export type SessionListing = {
   readonly userId: number | undefined;
-  /** Leaves out what ended or reached its absolute limit by then. */
+  /** Leaves out what ended or reached a limit by then. */
   readonly liveAt: number | undefined;
   readonly limit: number;
 };
@@ -152,9 +159,7 @@ export type SessionListing = {
 export function listSessions(db: Db, { userId, liveAt, limit }: SessionListing): Promise<SessionRow[]> {
   let query = selectSession(db).orderBy('sessions.created_at', 'desc').orderBy('sessions.id').limit(limit);
   if (userId !== undefined) query = query.where('sessions.user_id', '=', userId);
-  if (liveAt !== undefined) {
-    query = query.where('sessions.ended_at', 'is', null).where('sessions.absolute_expires_at', '>', liveAt);
-  }
+  if (liveAt !== undefined) query = query.where(mayLiveAt('sessions', liveAt));
   return query.execute();
 }
 

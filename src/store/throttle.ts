@@ -68,7 +68,21 @@ export async function sweepThrottle(trx: Db, beforeMs: number, limit: number): P
   return Number(result.numDeletedRows);
 }
 
-/** Deletes the longest unmoved counters beyond `keep`, at most `limit`. @returns how many */
+/** Forgets at most `limit` addresses from which nobody signed in since `before`. @returns how many */
+export async function sweepKnownAddresses(trx: Db, before: number, limit: number): Promise<number> {
+  const old = await trx
+    .selectFrom('known_addresses')
+    .select(['user_id', 'address'])
+    .where('last_login_at', '<', before)
+    .limit(limit)
+    .execute();
+  for (const { user_id, address } of old) {
+    await trx.deleteFrom('known_addresses').where('user_id', '=', user_id).where('address', '=', address).execute();
+  }
+  return old.length;
+}
+
+/** Deletes counters beyond `keep`, at most `limit`: those with the fewest failures, the longest unmoved first. @returns how many */
 export async function boundThrottle(trx: Db, keep: number, limit: number): Promise<number> {
   const { count } = await trx
     .selectFrom('throttle')
@@ -78,6 +92,7 @@ export async function boundThrottle(trx: Db, keep: number, limit: number): Promi
   const old = trx
     .selectFrom('throttle as old')
     .select('old.subject')
+    .orderBy('old.failures')
     .orderBy('old.last_ms')
     .limit(Math.min(limit, count - keep));
   const result = await trx.deleteFrom('throttle').where('subject', 'in', old).executeTakeFirst();

@@ -178,13 +178,34 @@ export async function hasNoUsers(db: Db): Promise<boolean> {
   return (await db.selectFrom('users').select('id').limit(1).executeTakeFirst()) === undefined;
 }
 
-/** Counts a wrong password of this user, up to `limit`. */
-export async function countFailedPassword(trx: Db, id: number, limit: number): Promise<void> {
-  await trx
+/** Counts a wrong password of this user, up to `limit`. @returns whether there was room below the limit */
+export async function countFailedPassword(trx: Db, id: number, limit: number): Promise<boolean> {
+  const result = await trx
     .updateTable('users')
     .set((row) => ({ failed_passwords: row('failed_passwords', '+', 1) }))
     .where('id', '=', id)
     .where('failed_passwords', '<', limit)
+    .executeTakeFirst();
+  return result.numUpdatedRows > 0n;
+}
+
+/** Takes back a counted password that was never judged. */
+export async function takeBackFailedPassword(trx: Db, id: number): Promise<void> {
+  await trx
+    .updateTable('users')
+    .set((row) => ({ failed_passwords: row('failed_passwords', '-', 1) }))
+    .where('id', '=', id)
+    .where('failed_passwords', '>', 0)
+    .execute();
+}
+
+/** Stores the same password under a new hash, unless another login or a change was first. */
+export async function replaceHash(trx: Db, id: number, oldHash: string | null, newHash: string): Promise<void> {
+  await trx
+    .updateTable('users')
+    .set({ password_hash: newHash })
+    .where('id', '=', id)
+    .where('password_hash', '=', oldHash)
     .execute();
 }
 
@@ -199,9 +220,15 @@ export async function raiseGeneration(trx: Db, id: number): Promise<number> {
   return row?.session_generation ?? 0;
 }
 
+/** What is true of all users together, so that no row's lock protects it: which names are taken, and who is Root. */
+export type SharedRule = 'names' | 'roots';
+
+const sharedRules: Readonly<Record<SharedRule, number>> = { names: 2, roots: 3 };
+
 /**
- * Lets one transaction at a time judge whether a name is free and write it. On SQLite every write transaction is alone anyway.
+ * Lets one transaction at a time judge a rule and write what it allows; taken before any row. On SQLite every write transaction
+ * is alone anyway.
  */
-export async function lockNames(trx: Db, engine: Engine): Promise<void> {
-  if (engine === 'postgres') await sql`select pg_advisory_xact_lock(620117, 2)`.execute(trx);
+export async function lockRule(trx: Db, engine: Engine, rule: SharedRule): Promise<void> {
+  if (engine === 'postgres') await sql`select pg_advisory_xact_lock(620117, ${sharedRules[rule]})`.execute(trx);
 }

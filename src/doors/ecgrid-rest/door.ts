@@ -24,10 +24,21 @@ export function createEcgridRest(core: Core, settings: EcgridSettings): Door {
   });
   return {
     name: 'ecgrid-rest',
-    owns: ['/v2/'],
-    routes: cors === null ? routes : [...routes, ...preflightRoutes(cors)],
+    // Paths count letter by letter, but a client that errs in them still reads this contract's answer.
+    owns: ['/v2/', '/V2/'],
+    routes: [...routes, ...unknownRoutes(), ...(cors === null ? [] : preflightRoutes(cors))],
     answerFault: (fault, exchange, detail) => failure(exchange, cors, fault, detail),
   };
+}
+
+/** Vendor paths outside the contract that would otherwise pass for a user with a strange id. */
+function unknownRoutes(): Route[] {
+  const answer = (): never => {
+    throw new HttpFault('not_found');
+  };
+  const paths = ['/v2/users/update-config', '/v2/users/send-sms'];
+  const methods = ['GET', 'POST', 'PUT', 'DELETE', 'OPTIONS'] as const;
+  return paths.flatMap((path) => methods.map((method): Route => ({ method, path, answer })));
 }
 
 /** The order of work is that of the contract, section 4; path, method and admission were judged before. */

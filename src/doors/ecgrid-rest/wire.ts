@@ -82,7 +82,8 @@ function typed(word: string) {
 }
 
 const text = z.string(typed('a string'));
-const name = text.min(1, 'must have 1 to 256 characters').max(256, 'must have 1 to 256 characters');
+const nameReason = 'must have 1 to 256 characters';
+const name = text.refine((value) => value !== '' && [...value].length <= 256, nameReason);
 const password = text
   .refine((value) => value !== '', 'must not be empty')
   .refine((value) => Buffer.byteLength(value) <= longestPasswordBytes, 'must have at most 1,024 bytes')

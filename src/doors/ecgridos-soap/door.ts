@@ -179,7 +179,7 @@ async function readForm(request: Request): Promise<string> {
   const charset = parameters.get('charset')?.toLowerCase() ?? 'utf-8';
   if (type !== 'application/x-www-form-urlencoded' || charset !== 'utf-8')
     throw new HttpFault('unsupported_media_type');
-  // Byte for byte: what is not ASCII is left to the strict decoding of the escapes, which refuses it.
+  // Byte for byte: what is not ASCII is left to the decoding of the escapes, which refuses it.
   return new TextDecoder('latin1').decode(bytes);
 }
 
@@ -209,13 +209,17 @@ function formFault(exchange: Exchange, fault: SoapFault): Response {
 
 function answerPage(settings: EcgridosSettings, exchange: Exchange): Response {
   const query = new Map(exchange.query.split('&').map(splitQuery));
-  if (query.has('wsdl') || query.has('singlewsdl')) return answerWsdl(settings, exchange);
-  if (!settings.helpPages) return plainAnswer(exchange, 'not_found');
+  const wantsWsdl = query.has('wsdl') || query.has('singlewsdl');
+  if (!wantsWsdl && !settings.helpPages) return plainAnswer(exchange, 'not_found');
+  const origin = settings.publicUrl === '' ? readOrigin(settings, exchange) : settings.publicUrl;
+  if (origin === null) return plainAnswer(exchange, 'bad_host');
+  const address = origin + endpoint;
+  if (wantsWsdl) return textAnswer(exchange, 200, xmlType, writeWsdl(address));
   const name = query.get('op');
-  if (name === undefined) return htmlAnswer(exchange, writeOperationList(endpoint));
+  if (name === undefined) return htmlAnswer(exchange, writeOperationList(address));
   const operation = operations.find((row) => row.name.toLowerCase() === name.toLowerCase());
   if (operation === undefined) return plainAnswer(exchange, 'not_found');
-  return htmlAnswer(exchange, writeOperationPage(endpoint, operation));
+  return htmlAnswer(exchange, writeOperationPage(address, operation));
 }
 
 function splitQuery(pair: string): [string, string] {
@@ -223,18 +227,16 @@ function splitQuery(pair: string): [string, string] {
   return [key.toLowerCase(), value];
 }
 
-function answerWsdl(settings: EcgridosSettings, exchange: Exchange): Response {
-  const origin = settings.publicUrl === '' ? readOrigin(settings, exchange) : settings.publicUrl;
-  if (origin === null) return plainAnswer(exchange, 'bad_host');
-  return textAnswer(exchange, 200, xmlType, writeWsdl(origin + endpoint));
-}
-
 /** The address that the client used, if its host is a listed one: a foreign name is never printed. */
 function readOrigin(settings: EcgridosSettings, exchange: Exchange): string | null {
   const host = exchange.request.headers.get('host') ?? '';
   const name = host.replace(/:\d{1,5}$/, '').toLowerCase();
-  const listed = settings.allowedHosts.length === 0 ? loopbackHosts : settings.allowedHosts;
-  return listed.includes(name) ? `${exchange.caller.secure ? 'https' : 'http'}://${host}` : null;
+  const { allowedHosts, listenHost } = settings;
+  const listening = listenHost.includes(':') ? `[${listenHost}]` : listenHost;
+  const listed = allowedHosts.length === 0 ? [...loopbackHosts, listening.toLowerCase()] : allowedHosts;
+  const origin = `${exchange.caller.secure ? 'https' : 'http'}://${host}`;
+  // A port beyond 65,535 makes an address that no client can use.
+  return listed.includes(name) && URL.canParse(origin) ? origin : null;
 }
 
 function answerStyle(exchange: Exchange): Response {

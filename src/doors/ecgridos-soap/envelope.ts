@@ -148,7 +148,12 @@ function headerOf(id: FaultId, detail: FaultDetail): Xml[] {
     return [element('soap:Upgrade', [supported('e1', envelopes['1.2']), supported('e2', envelopes['1.1'])])];
   }
   const blocks = id === 'F13' ? (detail.notUnderstood ?? []) : [];
-  return blocks.map((block) =>
-    element('soap:NotUnderstood', [], { qname: `n:${block.name}`, 'xmlns:n': block.namespace }),
-  );
+  return blocks.map((block) => element('soap:NotUnderstood', [], qualify(block)));
+}
+
+/** No namespace and XML's own cannot be bound to a prefix of ours (Namespaces in XML 1.0, sections 3 and 6.1). */
+function qualify({ namespace, name }: { readonly namespace: string; readonly name: string }): Record<string, string> {
+  if (namespace === '') return { qname: name };
+  if (namespace === 'http://www.w3.org/XML/1998/namespace') return { qname: `xml:${name}` };
+  return { qname: `n:${name}`, 'xmlns:n': namespace };
 }

@@ -18,12 +18,18 @@ function decodePair(pair: string): [string, string] {
   return [decode(key).toLowerCase(), decode(value)];
 }
 
+/** Bytes beyond ASCII belong into escapes; taken as letters they would be another text than the client meant. */
 function decode(text: string): string {
+  if (/[^\u0000-\u007f]/.test(text)) throw undecodable();
   try {
     return decodeURIComponent(text.replaceAll('+', ' '));
   } catch {
-    throw new SoapFault('F6', { message: 'The form cannot be decoded.' });
+    throw undecodable();
   }
+}
+
+function undecodable(): SoapFault {
+  return new SoapFault('F6', { message: 'The form cannot be decoded.' });
 }
 
 /** A result without envelope: its root is named after its type. */

@@ -8,7 +8,9 @@ export type EcgridosSettings = {
   readonly idleSeconds: number;
   /** Where clients reach this server; empty for the host they name, if it is a listed one. */
   readonly publicUrl: string;
+  /** Host names that may be printed; empty for the loopback names and the address that the server listens on. */
   readonly allowedHosts: readonly string[];
+  readonly listenHost: string;
   /** Which operations the form binding offers on GET. */
   readonly httpGet: 'read' | 'open' | 'off';
   readonly helpPages: boolean;

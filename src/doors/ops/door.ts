@@ -15,6 +15,8 @@ const statuses: Readonly<Record<Fault, number>> = {
   stopping: 503,
 };
 
+const retryLater = { 'Retry-After': '2' };
+
 /**
  * For whoever operates the server: `/healthz` while the process lives, `/readyz` while it can do its work. Neither tells a version.
  * Also the answer to every path that no contract owns.
@@ -28,13 +30,14 @@ export function createOps(isReady: () => Promise<boolean>): Door {
       { method: 'GET', path: '/readyz', answer: (exchange) => answerReadiness(exchange, isReady) },
     ],
     answerFault: (fault, exchange, detail) => {
-      const headers = detail.allow === undefined ? {} : { Allow: detail.allow };
-      return jsonAnswer(exchange, statuses[fault], { status: fault }, headers);
+      const status = statuses[fault];
+      const allow = detail.allow === undefined ? {} : { Allow: detail.allow };
+      return jsonAnswer(exchange, status, { status: fault }, { ...allow, ...(status === 503 && retryLater) });
     },
   };
 }
 
 async function answerReadiness(exchange: Exchange, isReady: () => Promise<boolean>): Promise<Response> {
   if (await isReady()) return jsonAnswer(exchange, 200, { status: 'ready' });
-  return jsonAnswer(exchange, 503, { status: 'not_ready' }, { 'Retry-After': '2' });
+  return jsonAnswer(exchange, 503, { status: 'not_ready' }, retryLater);
 }

@@ -41,7 +41,7 @@ export function readCookie(request: Request): Presented {
 /** Signed-out browsers send `Bearer null` at every start: that is no credential, and costs nothing. */
 function readBearer(authorization: string): Presented {
   const none = { credential: null, presented: false, byCookie: false };
-  if (/^bearer *(null|undefined)?$/i.test(authorization)) return none;
+  if (/^bearer( +(null|undefined)?)?$/i.test(authorization)) return none;
   const token = authorization.match(/^bearer (\S+)$/i)?.[1];
   if (token === undefined || token.length > longestToken) return { ...none, presented: true };
   return { credential: { kind: 'bearer', token }, presented: true, byCookie: false };

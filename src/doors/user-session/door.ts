@@ -63,7 +63,8 @@ function answerPreflight(cors: CorsRule, allow: string, exchange: Exchange): Res
 }
 
 function answerError(core: Core, cors: CorsRule, exchange: Exchange, found: Presented, error: unknown): Response {
-  if (error instanceof HttpFault) return failure(cors, exchange, error.fault, error.detail, found);
+  // The server has this door's `answerFault` answer it, and closes the connection where the fault calls for that.
+  if (error instanceof HttpFault) throw error;
   if (error instanceof UserSessionError) return failure(cors, exchange, error.word, {}, found);
   const { code, detail } = toCoreError(error);
   if (!(error instanceof CoreError)) core.log.error('request.failed', { requestId: exchange.requestId, error });

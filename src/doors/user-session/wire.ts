@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { CoreError, type Membership, type SessionContext } from '../../core/index.ts';
+import { CoreError, compareCodePoints, type Membership, type SessionContext } from '../../core/index.ts';
 import { UserSessionError } from './errors.ts';
 
 export type AccountView = {
@@ -50,7 +50,7 @@ export function userSessionView(
     updatedAt: toInstant(user.updatedAt),
     ...(primary !== undefined && { primaryAccount: primary }),
     accounts,
-    flatRolesList: context.roles,
+    flatRolesList: [...context.roles].sort(compareCodePoints),
     flatPermissionsList: context.permissions,
     token,
     active: true,

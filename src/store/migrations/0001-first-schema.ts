@@ -63,6 +63,7 @@ export function firstSchema({ instant, strict }: ColumnTypes): string[] {
     `create table user_roles (
       user_id integer not null references users (id) on delete cascade,
       role_id integer not null references roles (id) on delete cascade,
+      position integer not null,
       primary key (user_id, role_id)
     )${strict}`,
     `create table user_permissions (
@@ -123,6 +124,7 @@ export function firstSchema({ instant, strict }: ColumnTypes): string[] {
       last_login_at ${instant} not null,
       primary key (user_id, address)
     )${strict}`,
+    `create index known_addresses_last on known_addresses (last_login_at)`,
 
     `create table audit_events (
       id integer primary key,

@@ -1,0 +1,207 @@
+import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
+import {
+  callerFrom,
+  freshCaller,
+  isLive,
+  openTestCore,
+  outcomeOf,
+  signIn,
+  tally,
+  type TestCore,
+  webPolicy,
+} from '../../tests/support/core.ts';
+import { engines } from '../../tests/support/server.ts';
+import { addUser, testPassword } from '../../tests/support/users.ts';
+import {
+  authenticate,
+  changePassword,
+  type Core,
+  endAll,
+  endOwnSession,
+  generateApiKey,
+  listSessions,
+  loginWithKey,
+  refreshSession,
+  setPassword,
+  setStatus,
+} from './index.ts';
+
+const races = 100;
+const caller = callerFrom();
+const refreshPolicy = { tokenSeconds: 3600, graceSeconds: 10 };
+
+describe.each(engines.map((engine) => [engine]))('races on %s', (engine) => {
+  let at: TestCore;
+  let core: Core;
+  let names = 0;
+  beforeAll(async () => {
+    at = await openTestCore({ engine, settings: { CARDEA_THROTTLE_FREE_TRIES: '100' } });
+    core = at.core;
+  }, 30_000);
+  afterAll(() => at.close());
+
+  async function someone(): Promise<{ name: string; id: number }> {
+    names += 1;
+    const name = `user-${names}`;
+    return { name, id: await addUser({ core }, { login: name }) };
+  }
+
+  /** Runs a login and an end of everything at once, with one of them a little ahead. @returns the login's token, if any */
+  async function race(index: number, logIn: () => Promise<{ credential: string }>, end: () => Promise<unknown>) {
+    const pause = Array.from({ length: index % 10 });
+    const late = async <T>(work: () => Promise<T>): Promise<T> => {
+      for (const _ of pause) await Promise.resolve().then(() => undefined);
+      if (index % 4 === 3) await Bun.sleep(0);
+      return work();
+    };
+    const loggingIn = index % 2 === 0 ? logIn() : late(logIn);
+    const ending = index % 2 === 0 ? late(end) : end();
+    const [session] = await Promise.allSettled([loggingIn, ending]);
+    await ending;
+    return session.status === 'fulfilled' ? session.value.credential : undefined;
+  }
+
+  test('L19: a login with the old password never survives the password change beside it', async () => {
+    const { name, id } = await someone();
+    let password = testPassword;
+    for (let index = 0; index < races; index += 1) {
+      const next = `the old oak, ring ${index}`;
+      const old = password;
+      const { context } = await signIn(core, name, { password });
+      const change = { currentPassword: old, newPassword: next, keepSessions: false };
+      const token = await race(
+        index,
+        () => signIn(core, name, { password: old }),
+        () => changePassword(core, context, change, freshCaller()),
+      );
+      if (token !== undefined) expect(await isLive(core, token)).toBe(false);
+      password = next;
+    }
+    expect(await outcomeOf(signIn(core, name))).toBe('login_refused');
+    const own = await listSessions(core, { userId: id, liveOnly: true });
+    // The presenting session of the last change; every earlier one was ended by the change after it.
+    expect(own).toHaveLength(1);
+  });
+
+  test('L19: nor the administrator’s new password', async () => {
+    const { name, id } = await someone();
+    let password = testPassword;
+    for (let index = 0; index < races; index += 1) {
+      const next = `the tall elm, ring ${index}`;
+      const old = password;
+      const token = await race(
+        index,
+        () => signIn(core, name, { password: old }),
+        () => setPassword(core, 'system', id, next, caller),
+      );
+      if (token !== undefined) expect(await isLive(core, token)).toBe(false);
+      password = next;
+    }
+    expect(await listSessions(core, { userId: id, liveOnly: true })).toEqual([]);
+  });
+
+  test('L20: nor the disabling of its user', async () => {
+    const { name, id } = await someone();
+    for (let index = 0; index < races; index += 1) {
+      const token = await race(
+        index,
+        () => signIn(core, name),
+        () => setStatus(core, 'system', id, 'Suspended', caller),
+      );
+      if (token !== undefined) expect(await isLive(core, token)).toBe(false);
+      await setStatus(core, 'system', id, 'Active', caller);
+      if (token !== undefined) expect(await isLive(core, token)).toBe(false);
+    }
+  });
+
+  test('S14, SES-08: a login that was under way before "end all" was asked for is ended by it', async () => {
+    const { name, id } = await someone();
+    for (let index = 0; index < races; index += 1) {
+      const held = Promise.withResolvers<void>();
+      const reached = Promise.withResolvers<void>();
+      // Holds the login between the judgement of the password and the store: its slowest and most dangerous moment.
+      const verify: Core['hasher']['verify'] = async (password, stored) => {
+        const verdict = await core.hasher.verify(password, stored);
+        reached.resolve();
+        await held.promise;
+        return verdict;
+      };
+      const slow: Core = { ...core, hasher: { ...core.hasher, verify } };
+      const loggingIn = outcomeOf(signIn(slow, name));
+      await reached.promise;
+      await endAll(core, 'system', id, caller);
+      held.resolve();
+      expect(await loggingIn).toBe('login_refused');
+      // Refused for its time, not for its password.
+      expect(await outcomeOf(signIn(core, name))).toBe('ok');
+    }
+  });
+
+  test('S15: a refresh beside a logout leaves no token alive', async () => {
+    const { name } = await someone();
+    for (let index = 0; index < races; index += 1) {
+      const { credential, context } = await signIn(core, name);
+      const refresh = () => refreshSession(core, credential, refreshPolicy, caller);
+      const successor = await race(index, refresh, () => endOwnSession(core, context, caller));
+      expect(await isLive(core, credential)).toBe(false);
+      if (successor !== undefined) expect(await isLive(core, successor)).toBe(false);
+    }
+  });
+
+  test('TOK-05: of 32 parallel refreshes of one token all get the one successor, and the session lives', async () => {
+    const { name } = await someone();
+    for (let index = 0; index < 10; index += 1) {
+      const { credential } = await signIn(core, name);
+      const refresh = () => refreshSession(core, credential, refreshPolicy, caller);
+      const opened = await Promise.all(Array.from({ length: 32 }, refresh));
+      const successors = new Set(opened.map((one) => one.credential));
+      expect(successors.size).toBe(1);
+      expect(await isLive(core, [...successors][0] ?? '')).toBe(true);
+      expect(await isLive(core, credential)).toBe(false);
+    }
+  });
+
+  test('SES-11: 64 logins in parallel never leave more than 100 sessions, and 101 in a row end the oldest', async () => {
+    const { name, id } = await someone();
+    const tokens: string[] = [];
+    for (let count = 0; count < 100; count += 1) {
+      tokens.push((await signIn(core, name)).credential);
+      at.clock.advance(1);
+    }
+    expect(await isLive(core, tokens[0] ?? '')).toBe(true);
+    tokens.push((await signIn(core, name)).credential);
+    expect(await Promise.all(tokens.slice(0, 3).map((token) => isLive(core, token)))).toEqual([false, true, true]);
+    const crowd = await tally(Array.from({ length: 64 }, () => signIn(core, name, { policy: webPolicy })));
+    expect(Object.keys(crowd)).toEqual(['ok']);
+    const open = await listSessions(core, { userId: id, liveOnly: true });
+    expect(open).toHaveLength(100);
+    const web = open.filter((session) => session.entry === webPolicy.entry).length;
+    const live = await Promise.all(tokens.map((token) => isLive(core, token)));
+    // The oldest went, the youngest stayed.
+    expect(live).toEqual(tokens.map((_, index) => index >= tokens.length - (100 - web)));
+  });
+
+  test('of two racing key generations one key lives, and no session of the other', async () => {
+    const { id } = await someone();
+    for (let index = 0; index < races; index += 1) {
+      const keys = await Promise.all([1, 2].map(() => generateApiKey(core, 'system', id, caller)));
+      const outcomes = await Promise.all(keys.map((key) => outcomeOf(authenticate(core, { kind: 'api_key', key }))));
+      expect(outcomes.toSorted()).toEqual(['api_key_invalid', 'ok']);
+    }
+  });
+
+  test('a session opened with a key ends with the key, also when its login was under way', async () => {
+    for (let index = 0; index < races; index += 1) {
+      const { id } = await someone();
+      const keySecret = await generateApiKey(core, 'system', id, caller);
+      const input = { keyName: `apiKey-${id}`, keySecret, policy: webPolicy, caller: freshCaller() };
+      const token = await race(
+        index,
+        () => loginWithKey(core, input),
+        () => generateApiKey(core, 'system', id, caller),
+      );
+      if (token !== undefined) expect(await isLive(core, token)).toBe(false);
+      expect(await outcomeOf(loginWithKey(core, { ...input, caller: freshCaller() }))).toBe('login_refused');
+    }
+  });
+});
