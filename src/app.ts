@@ -1,146 +1,35 @@
-import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
-import { type Config, publicUrl } from './config.ts';
-import {
-  type Clock,
-  type Core,
-  createBlocklist,
-  createRateLimiter,
-  type Hasher,
-  type Policy,
-  startHasher,
-  startSweeping,
-} from './core/index.ts';
-import { DataDirectoryError, databasePath, loadSigningKeys, prepareDirectory } from './data-directory.ts';
+import { type Certificate, certificateDer, loadCertificate } from './certificate.ts';
+import { type Config, ConfigError } from './config.ts';
+import { type Core, startSweeping } from './core/index.ts';
+import { DataDirectoryError, prepareDirectory } from './data-directory.ts';
 import { createEcgridRest } from './doors/ecgrid-rest/door.ts';
 import { createEcgridosSoap } from './doors/ecgridos-soap/door.ts';
+import { createHcxSessions } from './doors/hcx-sessions/door.ts';
 import { createOps } from './doors/ops/door.ts';
 import { createUserSession } from './doors/user-session/door.ts';
 import type { Door } from './http/door.ts';
 import { type RunningServer, startServer } from './http/server.ts';
 import type { Log } from './log.ts';
-import { createReadiness } from './readiness.ts';
-import { isStoreTrouble } from './store/errors.ts';
+import { type CoreOptions, type OpenCore, openCore } from './open-core.ts';
+import { createReadiness, type Readiness } from './readiness.ts';
 import { holdLock } from './store/lock.ts';
-import { migrate, requireCurrentSchema } from './store/migrations/index.ts';
-import { openStore, requireSoundFile, type Store } from './store/open.ts';
 
-export type CoreOptions = {
+/** The plain listener and the TLS one, by the names that the setting `listen` uses. */
+type Listener = 'http' | 'https';
+
+/** What the doors are made of. */
+type Ground = {
+  readonly core: Core;
   readonly config: Config;
-  readonly log: Log;
-  /** The clock; the machine's own unless a test moves it. */
-  readonly clock?: Clock;
-  /** Cheaper hashes, for tests alone: no setting reaches below the floor. */
-  readonly hashCost?: { readonly memoryKib: number; readonly passes: number };
-  /** Processes that hash, in the place of the setting. */
-  readonly hashWorkers?: number;
-  /** How long a start waits for a database server; 28 s unless a test is in a hurry. */
-  readonly storeLimitMs?: number;
-  /** Make what is missing and bring the schema up to date, as a server does; otherwise the store must be ready for use. */
-  readonly create: boolean;
+  readonly opened: OpenCore;
+  readonly certificate: Certificate | null;
+  /** Where clients reach this server, once it listens. */
+  readonly ownOrigins: () => readonly string[];
 };
 
-export type OpenCore = { readonly core: Core; readonly close: () => Promise<void> };
-
-/**
- * Opens the core on the configured store, without any listener.
- * @throws DataDirectoryError, Error with a sentence for the operator
- */
-export async function openCore(options: CoreOptions): Promise<OpenCore> {
-  const { config, log } = options;
-  if (options.create) prepareDirectory(config.data);
-  const keys = await loadSigningKeys(config.data, options.create);
-  const store = await openPatiently(options);
-  const hasher = openHasher(options);
-  const core: Core = {
-    store,
-    clock: options.clock ?? Date.now,
-    keys,
-    policy: toPolicy(config),
-    hasher,
-    blocklist: createBlocklist(config.password.blocklistFile),
-    log,
-    loginTurns: new Map(),
-    checkRates: createRateLimiter(config.limits.checksPerSecond, 2 * config.limits.checksPerSecond),
-    refusalRates: createRateLimiter(config.limits.refusedPerSecond, 20 * config.limits.refusedPerSecond),
-  };
-  const close = async () => {
-    await hasher.close();
-    await store.close();
-  };
-  return { core, close };
-}
-
-/** A start waits this long for a database server that is not up yet; with the last try it comes to 30 s at most. */
-const storeLimitMs = 28_000;
-const storePauseMs = 1_000;
-
-/** Only a server waits, and only for another one: a file does not come back, and whoever is at a terminal tries again. */
-async function openPatiently({
-  config,
-  log,
-  create,
-  storeLimitMs: limitMs = storeLimitMs,
-}: CoreOptions): Promise<Store> {
-  const patient = create && config.databaseUrl !== '';
-  const untilMs = performance.now() + limitMs;
-  for (;;) {
-    try {
-      return await openReadyStore(config, create);
-    } catch (error) {
-      const leftMs = untilMs - performance.now();
-      if (!patient || leftMs <= 0 || !isStoreTrouble(error)) throw error;
-      log.warn('store.not_reached', { retryForSeconds: Math.ceil(leftMs / 1000), error });
-      await Bun.sleep(Math.min(storePauseMs, leftMs));
-    }
-  }
-}
-
-async function openReadyStore(config: Config, create: boolean): Promise<Store> {
-  const url = config.databaseUrl === '' ? databasePath(config.data) : config.databaseUrl;
-  const { allowUnsafeDurability } = config.store;
-  const store = await openStore({ url, create, allowUnsafeDurability });
-  try {
-    if (create) await requireSoundFile(store);
-    if (create) await migrate(store);
-    else await requireCurrentSchema(store);
-    return store;
-  } catch (error) {
-    await store.close();
-    throw error;
-  }
-}
-
-function openHasher({ config, hashCost, hashWorkers }: CoreOptions): Hasher {
-  const { memoryKib, passes, workers } = config.password;
-  return startHasher({
-    width: hashWorkers ?? (workers === 0 ? availableParallelism() : workers),
-    memoryKib: hashCost?.memoryKib ?? memoryKib,
-    passes: hashCost?.passes ?? passes,
-    queueLength: 16,
-    queueMs: 500,
-  });
-}
-
-function toPolicy(config: Config): Policy {
-  const address = publicUrl(config, config.httpPort);
-  return {
-    tokenIssuer: config.token.issuer === '' ? address : config.token.issuer,
-    tokenAudience: config.token.audience,
-    absoluteSeconds: config.session.absoluteHours * 3600,
-    maxSessionsPerUser: config.session.maxPerUser,
-    passwordMinLength: config.password.minLength,
-    passwordComposition: config.ecgrid.passwordComposition,
-    host: new URL(address).hostname,
-    throttleFreeTries: config.throttle.freeTries,
-    throttleAddressPerMinute: config.throttle.addressPerMinute,
-    throttleAddressPerHour: config.throttle.addressPerHour,
-  };
-}
-
 /** Every contract that the configuration switches on. This list is the only place that knows them all. */
-function createDoors(core: Core, config: Config): Door[] {
-  const address = publicUrl(config, config.httpPort);
+function createDoors({ core, config, opened, certificate, ownOrigins }: Ground, listener: Listener): Door[] {
   const doors: Door[] = [];
   if (config.ecgrid.enabled) {
     doors.push(
@@ -171,9 +60,21 @@ function createDoors(core: Core, config: Config): Door[] {
         idleSeconds: config.userSession.idleMinutes * 60,
         cookieMode: config.userSession.cookie,
         corsOrigins: config.cors.origins,
-        publicOrigin: address,
+        ownOrigins,
       }),
     );
+  }
+  if (config.hcx.enabled && certificate !== null) {
+    const { cloudName, cloudType } = config.hcx;
+    const installation = { ...opened.installation, cloudName, cloudType, certificate: certificateDer(certificate) };
+    const settings = {
+      idleSeconds: config.hcx.idleMinutes * 60,
+      hybridityIdleSeconds: config.hcx.hybridityIdleMinutes * 60,
+      installation,
+      servesAdmin: listener === 'https' || config.hcx.onMain,
+      servesHybridity: listener === 'http',
+    };
+    doors.push(createHcxSessions(core, settings));
   }
   return doors;
 }
@@ -186,8 +87,12 @@ export type AppOptions = Omit<CoreOptions, 'create' | 'hashWorkers'> & {
 export type App = {
   readonly core: Core;
   readonly url: string;
+  /** Address of the TLS listener; null when nothing needs one. */
+  readonly httpsUrl: string | null;
   /** From now on `/readyz` says no, so that a balancer sends nothing new. */
   readonly drain: () => void;
+  /** Reads the certificate files again; requests under way on the TLS listener finish with the old one. */
+  readonly reloadCertificate: () => Promise<void>;
   /** Finishes what is under way, at most the configured grace, and closes everything. */
   readonly stop: () => Promise<void>;
 };
@@ -205,8 +110,9 @@ export async function startApp(options: AppOptions): Promise<App> {
   if (lock === null) throw new DataDirectoryError(`Another Cardea server is using ${join(config.data, '.')}.`);
   const opened = await openCore({ ...options, create: true });
   try {
+    const certificate = config.hcx.enabled || config.tls.cert !== '' ? await loadCertificate(config) : null;
     await options.prepare(opened.core);
-    return listen(options, opened, () => lock?.release());
+    return listen(options, opened, certificate, () => lock?.release());
   } catch (error) {
     await opened.close();
     lock?.release();
@@ -214,28 +120,91 @@ export async function startApp(options: AppOptions): Promise<App> {
   }
 }
 
-function listen({ config, log }: AppOptions, opened: OpenCore, releaseLock: () => void): App {
+function listen(
+  { config, log }: AppOptions,
+  opened: OpenCore,
+  certificate: Certificate | null,
+  releaseLock: () => void,
+): App {
   const { core } = opened;
   const readiness = createReadiness(core.store);
-  const server: RunningServer = startServer({
-    host: config.host,
-    port: config.httpPort,
-    doors: createDoors(core, config),
-    fallback: createOps(readiness.isReady),
-    trustedProxies: config.trustedProxies,
-    reportError: (error, requestId) => log.error('request.failed', { requestId, error }),
-  });
+  const servers: { http?: RunningServer; https?: RunningServer } = {};
+  const ownOrigins = () => ownOriginsOf(config, servers);
+  const open = (listener: Listener, shown: Certificate | null, port: number) =>
+    openListener({ core, config, opened, certificate: shown, ownOrigins }, listener, port, readiness, log);
+  servers.http = open('http', certificate, config.httpPort);
+  try {
+    if (certificate !== null) servers.https = open('https', certificate, config.httpsPort);
+  } catch (error) {
+    void servers.http.stop(0);
+    throw error;
+  }
   const stopSweeping = startSweeping(core, sweepEveryMs);
+  const grace = config.shutdown.graceMs;
   return {
     core,
-    url: server.url,
+    url: servers.http.url,
+    httpsUrl: servers.https?.url ?? null,
     drain: readiness.drain,
+    reloadCertificate: async () => {
+      if (servers.https === undefined) return;
+      const renewed = await loadCertificate(config);
+      const { port } = servers.https;
+      await servers.https.stop(grace);
+      servers.https = open('https', renewed, port);
+    },
     stop: async () => {
       readiness.drain();
-      await server.stop(config.shutdown.graceMs);
+      await Promise.all([servers.http?.stop(grace), servers.https?.stop(grace)]);
       await stopSweeping();
       await opened.close();
       releaseLock();
     },
   };
+}
+
+function ownOriginsOf(config: Config, servers: { http?: RunningServer; https?: RunningServer }): string[] {
+  if (config.publicUrl !== '') return [config.publicUrl];
+  return [servers.http?.url, servers.https?.url].filter((url) => url !== undefined);
+}
+
+function openListener(ground: Ground, listener: Listener, port: number, readiness: Readiness, log: Log): RunningServer {
+  const { config, certificate } = ground;
+  const ops = createOps(readiness.isReady);
+  const doors = [...selectDoors(config, listener, createDoors(ground, listener)), ops];
+  // What nobody serves at the appliance's port is told in the appliance's words.
+  const appliance = doors.find((door) => door.name === 'hcx-sessions');
+  return nameBusyPort(listener, () =>
+    startServer({
+      host: config.host,
+      port,
+      doors,
+      fallback: listener === 'https' && appliance !== undefined ? appliance : ops,
+      trustedProxies: config.trustedProxies,
+      reportError: (error, requestId) => log.error('request.failed', { requestId, error }),
+      ...(listener === 'https' && certificate !== null && { tls: certificate }),
+    }),
+  );
+}
+
+/** @throws ConfigError naming the option of a port that is taken */
+function nameBusyPort(listener: Listener, start: () => RunningServer): RunningServer {
+  try {
+    return start();
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EADDRINUSE') throw error;
+    const option = `CARDEA_${listener.toUpperCase()}_PORT`;
+    throw new ConfigError(`the port is in use; choose another with ${option} (0 takes any free one).`);
+  }
+}
+
+/** The doors that the setting `listen` leaves to a listener: all, unless it names some. @throws ConfigError for an unknown door */
+function selectDoors(config: Config, listener: Listener, doors: readonly Door[]): Door[] {
+  const known = ['ecgrid-rest', 'ecgridos-soap', 'user-session', 'hcx-sessions'];
+  const pairs = config.listen.map((pair) => pair.split(':') as [Listener, string]);
+  const unknown = pairs.find(([, name]) => !known.includes(name));
+  if (unknown !== undefined)
+    throw new ConfigError(`CARDEA_LISTEN names ${unknown[1]}, which is none of ${known.join(', ')}.`);
+  const named = pairs.filter(([one]) => one === listener).map(([, name]) => name);
+  return doors.filter((door) => named.length === 0 || named.includes(door.name));
 }

@@ -6,7 +6,10 @@ import * as option from './option.ts';
 const options = {
   host: option.host('127.0.0.1', 'Address to listen on'),
   httpPort: option.int(8080, 0, 65_535, 'Port for plain HTTP; 0 takes any free port'),
-  httpsPort: option.int(9443, 0, 65_535, 'Port for HTTPS, reserved for the appliance contract'),
+  httpsPort: option.int(9443, 0, 65_535, 'Port for HTTPS; 0 takes any free port'),
+  listen: option.listeners(
+    'Restricts listeners to doors, e.g. https:hcx-sessions,http:ecgrid-rest; a listener that is not named serves all',
+  ),
   data: option.path('./data', 'Directory of the embedded database, the keys and all else Cardea keeps'),
   databaseUrl: option.databaseUrl('PostgreSQL to use; empty: SQLite in the data directory'),
   publicUrl: option.origin('Where clients reach Cardea; empty: http:// with host and port'),
@@ -30,6 +33,24 @@ const options = {
   allowedHosts: option.hosts(
     'Host names that may be printed as the SOAP address when publicUrl is empty; empty: loopback and host',
   ),
+  'hcx.enabled': option.flag(true, 'Answer the appliance session contract'),
+  'hcx.onMain': option.flag(true, 'Answer /api/admin/v1/sessions on the plain listener too'),
+  'hcx.idleMinutes': option.int(
+    60,
+    1,
+    720,
+    'A session opened on the appliance path ends after so long without a request',
+  ),
+  'hcx.hybridityIdleMinutes': option.int(15, 1, 720, 'The same for one opened on the web path'),
+  'hcx.cloudName': option.word('Cardea', 'Name of this installation, told to clients of the contract'),
+  'hcx.cloudType': option.word('vsphere', 'Type of cloud, told to clients of the contract'),
+  'hcx.hostNames': option.hosts(
+    'Host names in the self-signed certificate, beside localhost and the loopback addresses',
+  ),
+  'tls.cert': option.optionalPath(
+    'PEM file of the certificate for HTTPS, read again on SIGHUP; empty: a self-signed one, kept',
+  ),
+  'tls.key': option.optionalPath("PEM file of the certificate's key"),
   'userSession.enabled': option.flag(true, 'Answer the UserSession contract'),
   'userSession.idleMinutes': option.int(60, 1, 720, 'A session of this contract ends after so long without a request'),
   'userSession.cookie': option.flag(false, 'Allow logins that keep their secret in a cookie'),

@@ -90,6 +90,12 @@ export function origins(meaning: string): Option<readonly string[]> {
   return list('exact origins such as https://app.example.com', isOrigin, meaning);
 }
 
+/** Which doors a listener serves. */
+export function listeners(meaning: string): Option<readonly string[]> {
+  const isPair = (item: string) => /^https?:[a-z]+(-[a-z]+)*$/.test(item);
+  return list('pairs of listener and door such as https:hcx-sessions', isPair, meaning);
+}
+
 /** IP addresses and networks. */
 export function networks(meaning: string): Option<readonly string[]> {
   return list('IP addresses or networks such as 10.0.0.0/8', isNetwork, meaning);

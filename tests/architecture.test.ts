@@ -23,6 +23,10 @@ function allowedFor(path: string): readonly string[] | undefined {
     case 'log.ts':
     case 'option.ts':
       return ['src/option.ts'];
+    case 'certificate.ts':
+      return ['src/config.ts'];
+    case 'open-core.ts':
+      return allBut('src/main.ts', 'src/cli/', 'src/app.ts', 'src/doors/', 'src/http/');
     case 'data-directory.ts':
       return ['src/core/index.ts'];
     case 'readiness.ts':
@@ -45,6 +49,8 @@ function allowedFor(path: string): readonly string[] | undefined {
 const everything = [
   'main.ts',
   'app.ts',
+  'open-core.ts',
+  'certificate.ts',
   'cli/',
   'config.ts',
   'log.ts',

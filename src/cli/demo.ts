@@ -29,7 +29,7 @@ export async function demo(): Promise<void> {
   const stop = stopOnSignal(app, config, log, () => printLine('\nStopped; the demo data is gone.'));
   // The terminal was closed: nobody would stop the demo any more.
   process.on('SIGHUP', stop);
-  printLine(describeDemo(app.url));
+  printLine(describeDemo(app.url, app.httpsUrl));
 }
 
 function soapLogin({ login, password }: { readonly login: string; readonly password: string }): string {
@@ -39,7 +39,7 @@ function soapLogin({ login, password }: { readonly login: string; readonly passw
 }
 
 /** What a newcomer reads and pastes. */
-export function describeDemo(url: string): string {
+export function describeDemo(url: string, httpsUrl: string | null): string {
   const { john, soap, admin } = demoUsers;
   const json = "-H 'Content-Type: application/json'";
   const takeToken = `| grep -o '"token":"[^"]*"' | cut -d'"' -f4)`;
@@ -49,7 +49,7 @@ export function describeDemo(url: string): string {
    Loopback only; everything is thrown away when it stops (Ctrl-C).
   ==========================================================================
 
-  Listening on ${url}
+  Listening on ${url}${httpsUrl === null ? '' : ` and ${httpsUrl} (self-signed)`}
 
   Users      ${john.login} / ${john.password}   (4821, MailboxAdmin, with an API key)
              ${soap.login} / ${soap.password}             (12345, MailboxUser)
@@ -88,5 +88,22 @@ curl ${url}/auth/session -H "Authorization: Bearer $TOKEN"
 curl -X POST ${url}/v2/auth/session -H "Authorization: Bearer $TOKEN"
 curl -X POST ${url}/auth/logout -H "Authorization: Bearer $TOKEN"
 curl ${url}/auth/session -H "Authorization: Bearer $TOKEN"
+${httpsUrl === null ? '' : describeAppliance(httpsUrl, admin)}`;
+}
+
+function describeAppliance(
+  url: string,
+  { login, password }: { readonly login: string; readonly password: string },
+): string {
+  const sessions = `${url}/api/admin/v1/sessions`;
+  return `
+--- Appliance sessions (TLS; -k accepts the self-signed certificate) -------
+
+curl -k ${sessions} -u '${login}:${password}'
+
+TOKEN=$(curl -sk -D - -o /dev/null -X POST ${sessions} -d '{"username":"${login}","password":"${password}"}' | tr -d '\\r' | grep '^x-hm-authorization:' | grep -o '[a-f0-9:]*$')
+curl -k ${sessions} -H "x-hm-authorization: $TOKEN"
+curl -k -X DELETE ${sessions} -H "x-hm-authorization: $TOKEN"
+curl -k ${sessions} -H "x-hm-authorization: $TOKEN"
 `;
 }

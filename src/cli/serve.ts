@@ -12,9 +12,18 @@ export async function serve(): Promise<void> {
   const app = await startApp({ config, log, prepare: announceFirstAdministrator });
   // Whoever reads the line may send a signal at once.
   stopOnSignal(app, config, log);
-  // A terminal that closes is no reason to stop, and without a listener the runtime dies of it.
-  process.on('SIGHUP', () => log.info('signal.ignored', { signal: 'SIGHUP' }));
-  log.info('server.started', { url: app.url, store: app.core.store.engine });
+  process.on('SIGHUP', () => void reloadCertificate(app, log));
+  log.info('server.started', { url: app.url, httpsUrl: app.httpsUrl, store: app.core.store.engine });
+}
+
+/** A certificate that cannot be used leaves the one in use: whoever renews it reads why in the log. */
+async function reloadCertificate(app: App, log: Log): Promise<void> {
+  try {
+    await app.reloadCertificate();
+    log.info('certificate.reloaded');
+  } catch (error) {
+    log.error('certificate.not_reloaded', { error });
+  }
 }
 
 async function announceFirstAdministrator(core: Core): Promise<void> {

@@ -17,6 +17,9 @@ export function addSessionCommands(program: Command): void {
     .action(list);
   session
     .command('end [id]')
+    // One id in 64 begins like an option; what is neither is one argument too many.
+    .allowUnknownOption()
+    .allowExcessArguments(false)
     .description('end one session, or with --user all sessions of a user; refused everywhere from then on')
     // One id in 64 begins like an option.
     .allowUnknownOption()

@@ -12,9 +12,6 @@ export function toStartError(error: unknown): string {
   if (error instanceof CoreError) return describeCoreError(error);
   if (error instanceof StoreError) return describeStoreError(error);
   if (!(error instanceof Error)) return 'something failed without saying why.';
-  if ((error as NodeJS.ErrnoException).code === 'EADDRINUSE') {
-    return 'the port is in use; choose another with CARDEA_HTTP_PORT (0 takes any free one).';
-  }
   return error.message;
 }
 

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { openCore } from '../app.ts';
+import { openCore } from '../open-core.ts';
 import { loadConfig } from '../config.ts';
 import { type CallerFacts, type Core, listUsers, type UserFacts } from '../core/index.ts';
 import { createLog } from '../log.ts';

@@ -71,6 +71,9 @@ describe.each(engines.map((engine) => [engine]))('limits of a session on %s', (e
       at.clock.advance(pause);
       expect(await isLive(core, credential)).toBe(true);
     }
+    // The end that is told is the end that is kept.
+    const { expiresAt } = await authenticate(core, { kind: 'bearer', token: credential });
+    expect(expiresAt).toBe(at.clock.nowMs / 1000 + hour);
     at.clock.advance(hour);
     expect(await isLive(core, credential)).toBe(false);
     at.clock.advance(-hour);

@@ -32,6 +32,7 @@ type ModelSession = {
   ended: boolean;
   live: string;
   previous: string | undefined;
+  previousEnd: number;
   rotatedAt: number;
   /** Every token that was replaced before the previous one. */
   readonly ancestors: string[];
@@ -96,6 +97,7 @@ class LogIn extends Command {
       ended: false,
       live: opened.credential,
       previous: undefined,
+      previousEnd: 0,
       rotatedAt: 0,
       ancestors: [],
     });
@@ -125,6 +127,7 @@ class Refresh extends OnSession {
     expect(credential).not.toBe(session.live);
     if (session.previous !== undefined) session.ancestors.push(session.previous);
     session.previous = session.live;
+    session.previousEnd = session.tokenEnd;
     session.live = credential;
     session.rotatedAt = model.now;
     session.usedAt = model.now;
@@ -146,7 +149,8 @@ class RefreshAgain extends OnSession {
     } else {
       expect(outcome).toBe('session_invalid');
       // A token past its own end is no proof of theft, only a token past its end.
-      session.ended = !(await isLive(real.at.core, session.live)) || session.ended;
+      if (model.now < session.previousEnd) session.ended = true;
+      await check(model, real, session);
     }
   }
 }

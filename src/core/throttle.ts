@@ -18,7 +18,7 @@ const knownAddressWaitMs = 30_000;
 const minuteMs = 60_000;
 const hourMs = 60 * minuteMs;
 /** How long a try waits, at most, for those of its name that are being evaluated. */
-const longestTurnMs = 300;
+const longestTurnMs = 1_000;
 
 /** Who tries to sign in, as far as it is known before anything secret is looked at. */
 export type TryFacts = {

@@ -117,12 +117,9 @@ function matches(value: unknown, pattern: RegExp): boolean {
   return typeof value === 'string' && pattern.test(value);
 }
 
-/** 128 random bits as 22 base64url characters; drawn again when it begins like an option of the command line. */
+/** 128 random bits as 22 base64url characters. */
 export function newSessionId(): string {
-  for (;;) {
-    const id = randomBytes(16).toString('base64url');
-    if (!id.startsWith('-')) return id;
-  }
+  return randomBytes(16).toString('base64url');
 }
 
 /** 96 random bits as 16 base64url characters: unique within its session, and never a credential by itself. */

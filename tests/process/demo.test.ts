@@ -9,7 +9,7 @@ let temporary: string;
 let env: Record<string, string>;
 beforeEach(() => {
   temporary = mkdtempSync(join(tmpdir(), 'cardea-demo-test-'));
-  env = { CARDEA_HTTP_PORT: '0', TMPDIR: temporary };
+  env = { CARDEA_HTTP_PORT: '0', CARDEA_HTTPS_PORT: '0', TMPDIR: temporary };
 });
 afterEach(async () => {
   await endPrograms();

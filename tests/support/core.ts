@@ -1,7 +1,7 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { openCore } from '../../src/app.ts';
+import { openCore } from '../../src/open-core.ts';
 import { loadConfig } from '../../src/config.ts';
 import {
   authenticate,

@@ -1,7 +1,7 @@
 import { chmodSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { openCore } from '../../src/app.ts';
+import { openCore } from '../../src/open-core.ts';
 import { writeDemoData } from '../../src/cli/demo-data.ts';
 import { loadConfig } from '../../src/config.ts';
 import type { Core } from '../../src/core/index.ts';
@@ -153,6 +153,7 @@ export function makeGround(settings: Readonly<Record<string, string>> = {}): Gro
   chmodSync(directory, 0o700);
   const env = {
     CARDEA_HTTP_PORT: '0',
+    CARDEA_HTTPS_PORT: '0',
     CARDEA_DATA: directory,
     CARDEA_SHUTDOWN_DRAIN_MS: '0',
     CARDEA_PASSWORD_WORKERS: '2',

@@ -19,6 +19,8 @@ export type TestClock = { nowMs: number; advance(seconds: number): void };
 
 export type TestServer = {
   readonly url: string;
+  /** Address of the TLS listener, where the settings switch it on (`CARDEA_HCX_ENABLED`). */
+  readonly httpsUrl: string;
   readonly core: Core;
   readonly clock: TestClock;
   readonly config: Config;
@@ -48,6 +50,9 @@ export async function startTestServer(options: TestServerOptions = {}): Promise<
   const databaseUrl = options.engine === 'postgres' ? await testDatabaseUrl() : '';
   const config = loadConfig({
     CARDEA_HTTP_PORT: '0',
+    CARDEA_HTTPS_PORT: '0',
+    // Making a certificate takes longer than the rest of a start.
+    CARDEA_HCX_ENABLED: 'false',
     CARDEA_DATA: directory,
     CARDEA_DATABASE_URL: databaseUrl,
     CARDEA_PUBLIC_URL: 'https://auth.example.com',
@@ -87,6 +92,7 @@ async function startOn(ground: Ground): Promise<TestServer> {
   });
   return {
     url: app.url,
+    httpsUrl: app.httpsUrl ?? '',
     core: app.core,
     clock,
     config,

@@ -15,16 +15,16 @@ const hybridity = '/hybridity/';
 /** A refused request may come again this soon when the store or the hashing lane was the reason. */
 const unavailableRetrySeconds = 2;
 
-/**
- * The HCX session contract.
- * @param listener `appliance` serves the administration path alone; `main` also the login of the web port
- */
-export function createHcxSessions(core: Core, settings: HcxSettings, listener: 'appliance' | 'main'): Door {
-  const operations = listener === 'main' ? [...adminOperations, ...hybridityOperations] : adminOperations;
+/** The HCX session contract, on the paths that its settings leave to the listener. */
+export function createHcxSessions(core: Core, settings: HcxSettings): Door {
+  const operations = [
+    ...(settings.servesAdmin ? adminOperations : []),
+    ...(settings.servesHybridity ? hybridityOperations : []),
+  ];
   const paths = [...new Set(operations.map(({ path }) => path))];
   return {
     name: 'hcx-sessions',
-    owns: listener === 'main' ? [hybridity, '/api/admin/v1/'] : ['/api/admin/'],
+    owns: [hybridity, '/api/admin/'],
     routes: [
       ...operations.map((operation) => routeOf(core, settings, operation)),
       ...paths.map((path) => optionsRoute(path, operations)),

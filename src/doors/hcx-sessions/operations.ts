@@ -8,6 +8,9 @@ export type HcxSettings = {
   readonly idleSeconds: number;
   readonly hybridityIdleSeconds: number;
   readonly installation: Installation;
+  /** Which of the contract's paths the listener serves. */
+  readonly servesAdmin: boolean;
+  readonly servesHybridity: boolean;
 };
 
 export type Call = {
@@ -39,14 +42,14 @@ export type Operation = {
 
 const adminPath = '/api/admin/v1/sessions';
 
-/** What the appliance listener serves. */
+/** The appliance's own path. */
 export const adminOperations: readonly Operation[] = [
   { method: 'GET', path: adminPath, access: 'signed_in', readsBody: false, run: showSession },
   { method: 'POST', path: adminPath, access: 'public', readsBody: true, run: openAdminSession },
   { method: 'DELETE', path: adminPath, access: 'signed_in_step_due', readsBody: false, run: endSession },
 ];
 
-/** What the main listener serves beside it; the second path is that of older pages. */
+/** The login of the web port; the second path is that of older pages. */
 export const hybridityOperations: readonly Operation[] = ['/hybridity/api/sessions', '/hybridity/api/session'].map(
   (path) => ({ method: 'POST', path, access: 'public', readsBody: true, run: openHybriditySession }),
 );

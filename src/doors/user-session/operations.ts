@@ -11,7 +11,8 @@ export type UserSessionSettings = {
   readonly cookieMode: boolean;
   /** Origins that may read answers and, beside the public one, sign in and out by cookie. */
   readonly corsOrigins: readonly string[];
-  readonly publicOrigin: string;
+  /** Where clients reach this server. */
+  readonly ownOrigins: () => readonly string[];
 };
 
 export type Call = {
@@ -112,6 +113,6 @@ function requireOwnSite({ request, settings }: Call): void {
   const site = request.headers.get('sec-fetch-site');
   if (site === 'same-origin' || site === 'none') return;
   const origin = request.headers.get('origin');
-  const known = origin !== null && (origin === settings.publicOrigin || settings.corsOrigins.includes(origin));
+  const known = origin !== null && [...settings.ownOrigins(), ...settings.corsOrigins].includes(origin);
   if (!known) throw new UserSessionError('foreign_site');
 }
