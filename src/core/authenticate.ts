@@ -15,14 +15,9 @@ const recordUseSeconds = 60;
  * @throws CoreError `session_invalid` or `api_key_invalid`, one word for every cause
  */
 export function authenticate(core: Core, credential: Credential): Promise<SessionContext> {
-  switch (credential.kind) {
-    case 'bearer':
-      return authenticateToken(core, credential.token);
-    case 'api_key':
-      return authenticateKey(core, credential.key);
-    default:
-      return authenticateSecret(core, credential.kind, credential.secret);
-  }
+  if (credential.kind === 'bearer') return authenticateToken(core, credential.token);
+  if (credential.kind === 'api_key') return authenticateKey(core, credential.key);
+  return authenticateSecret(core, credential.kind, credential.secret);
 }
 
 async function authenticateToken(core: Core, token: string): Promise<SessionContext> {

@@ -2,18 +2,17 @@
 export { type AuthLevel, authLevels, type Status, statuses } from './access.ts';
 export type { Actor } from './actors.ts';
 export { generateApiKey, revokeApiKey, storeApiKey } from './api-keys.ts';
-export { type AuditEvent, auditEvents, listAudit, verifyAudit } from './audit.ts';
+export { listAudit, verifyAudit } from './audit.ts';
 export { authenticate } from './authenticate.ts';
 export {
   type CallerFacts,
   compareCodePoints,
   type Credential,
-  type DirectoryFacts,
   type Membership,
   type SessionContext,
   type UserFacts,
 } from './context.ts';
-export { type Clock, type Core, type CoreLog, nowSeconds, type Policy } from './core.ts';
+export { type Clock, type Core, nowSeconds, type Policy } from './core.ts';
 export {
   createOrganization,
   removeMembership,
@@ -23,7 +22,7 @@ export {
   setUserPermissions,
   setUserRoles,
 } from './directory.ts';
-export { CoreError, type ErrorCode, type ErrorDetail, errorCodes, toCoreError } from './errors.ts';
+export { CoreError, type ErrorCode, type ErrorDetail, toCoreError } from './errors.ts';
 export { createFirstAdministrator } from './first-start.ts';
 export { type Hasher, startHasher } from './hash-lane.ts';
 export { withinLimits } from './limits.ts';
@@ -31,7 +30,7 @@ export { checkPassword, login, loginWithKey } from './login.ts';
 export { createBlocklist, generatePassword } from './passwords.ts';
 export type { PlaceChanges } from './places.ts';
 export { createRateLimiter } from './rates.ts';
-export { type RefreshPolicy, refreshSession } from './refresh.ts';
+export { refreshSession } from './refresh.ts';
 export {
   endAll,
   endOne,
@@ -44,8 +43,8 @@ export {
   type SessionSummary,
 } from './sessions.ts';
 export { startSweeping, sweepOnce } from './sweep.ts';
-export { type SigningKey, type SigningKeys, sessionMark, toSigningKey } from './tokens.ts';
-export { changePassword, type PasswordChange, resetUser, setPassword } from './user-passwords.ts';
+export { type SigningKeys, toSigningKey } from './tokens.ts';
+export { changePassword, resetUser, setPassword } from './user-passwords.ts';
 export {
   changeRole,
   createUser,
@@ -53,10 +52,7 @@ export {
   getUser,
   listUsers,
   moveUser,
-  type NewUser,
-  type ProfileChanges,
   setStatus,
-  type UserQuery,
   updateProfile,
   writeUser,
 } from './users.ts';

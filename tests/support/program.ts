@@ -95,7 +95,7 @@ function collect(stream: ReadableStream<Uint8Array>): Collected {
   let isOver = false;
   const listeners = new Set<() => void>();
   const tell = () => {
-    for (const listener of [...listeners]) listener();
+    for (const listener of listeners) listener();
   };
   const read = async () => {
     const decoder = new TextDecoder();
