@@ -141,6 +141,7 @@ function listen(
   }
   const stopSweeping = startSweeping(core, sweepEveryMs);
   const grace = config.shutdown.graceMs;
+  const retired: Promise<void>[] = [];
   return {
     core,
     url: servers.http.url,
@@ -149,13 +150,14 @@ function listen(
     reloadCertificate: async () => {
       if (servers.https === undefined) return;
       const renewed = await loadCertificate(config);
-      const { port } = servers.https;
-      await servers.https.stop(grace);
+      // In one go, so that two reloads do not meet: the port is free as soon as the old listener lets it go.
+      const { port, retire } = servers.https;
+      retired.push(retire(grace));
       servers.https = open('https', renewed, port);
     },
     stop: async () => {
       readiness.drain();
-      await Promise.all([servers.http?.stop(grace), servers.https?.stop(grace)]);
+      await Promise.all([servers.http?.stop(grace), servers.https?.stop(grace), ...retired]);
       await stopSweeping();
       await opened.close();
       releaseLock();

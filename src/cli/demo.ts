@@ -49,7 +49,7 @@ export function describeDemo(url: string, httpsUrl: string | null): string {
    Loopback only; everything is thrown away when it stops (Ctrl-C).
   ==========================================================================
 
-  Listening on ${url}${httpsUrl === null ? '' : ` and ${httpsUrl} (self-signed)`}
+  Listening on ${url}${httpsUrl === null ? '' : `\n           and ${httpsUrl} (self-signed certificate)`}
 
   Users      ${john.login} / ${john.password}   (4821, MailboxAdmin, with an API key)
              ${soap.login} / ${soap.password}             (12345, MailboxUser)

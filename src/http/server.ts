@@ -25,6 +25,8 @@ export type RunningServer = {
   readonly port: number;
   /** Refuses new requests, finishes what is in flight, and cuts what has not finished after `graceMs`. */
   readonly stop: (graceMs: number) => Promise<void>;
+  /** Gives the port to a successor: kept connections are answered once more and closed. Resolves when the last is gone. */
+  readonly retire: (graceMs: number) => Promise<void>;
 };
 
 /** What every request needs of the server it came to. */
@@ -33,7 +35,8 @@ type House = {
   readonly table: RouteTable;
   readonly tls: boolean;
   readonly isProxy: TrustedProxies;
-  stopping: boolean;
+  /** `stopping` refuses what comes; both let every connection go after its next answer. */
+  phase: 'serving' | 'retiring' | 'stopping';
 };
 
 type Listener = Server<undefined>;
@@ -69,7 +72,7 @@ export function startServer(options: ServerOptions): RunningServer {
     table: compileRoutes(options.doors, options.fallback),
     tls: options.tls !== undefined,
     isProxy: trustProxies(options.trustedProxies),
-    stopping: false,
+    phase: 'serving',
   };
   const listener = Bun.serve({
     hostname: options.host,
@@ -86,12 +89,13 @@ export function startServer(options: ServerOptions): RunningServer {
   return {
     url: listener.url.origin,
     port: listener.port as number,
-    stop: (graceMs) => stopListener(house, listener, graceMs),
+    stop: (graceMs) => endListener(house, listener, 'stopping', graceMs),
+    retire: (graceMs) => endListener(house, listener, 'retiring', graceMs),
   };
 }
 
-async function stopListener(house: House, listener: Listener, graceMs: number): Promise<void> {
-  house.stopping = true;
+async function endListener(house: House, listener: Listener, phase: House['phase'], graceMs: number): Promise<void> {
+  house.phase = phase;
   const graceOver = Promise.withResolvers<void>();
   const timer = setTimeout(graceOver.resolve, graceMs);
   await Promise.race([listener.stop(), graceOver.promise]);
@@ -111,7 +115,7 @@ function answerRequest(house: House, request: Request, listener: Listener): Resp
   if (endpoint === undefined) {
     return answerFault(house, door, exchange, 'method_not_allowed', { allow: match.entry.allow });
   }
-  if (house.stopping) return answerFault(house, endpoint.door, exchange, 'stopping');
+  if (house.phase === 'stopping') return answerFault(house, endpoint.door, exchange, 'stopping');
   return callEndpoint(house, endpoint, exchange);
 }
 
@@ -198,7 +202,7 @@ function answerFault(house: House, door: Door, exchange: Exchange, fault: Fault,
 
 /** Closes after a chunked request, whose trailers draw a stray second answer (stack trap 7), and while stopping. */
 function closeWhereNeeded(house: House, exchange: Exchange, response: Response): Response {
-  if (house.stopping || exchange.request.headers.has('transfer-encoding')) {
+  if (house.phase !== 'serving' || exchange.request.headers.has('transfer-encoding')) {
     response.headers.set('Connection', 'close');
   }
   return response;

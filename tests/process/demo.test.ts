@@ -18,13 +18,15 @@ afterEach(async () => {
 
 async function startDemo(): Promise<Program & { readonly url: string }> {
   const program = startProgram(['demo'], { env });
-  const [, url = ''] = await program.waitFor(/^ *Listening on (http:\/\/127\.0\.0\.1:\d+)$/m);
+  const [, url = ''] = await program.waitFor(
+    /^ *Listening on (http:\/\/127\.0\.0\.1:\d+) and https:\/\/127\.0\.0\.1:\d+ /m,
+  );
   return { ...program, url };
 }
 
 /** The lines a newcomer pastes, as printed, under the heading of one contract. */
 function linesToPaste(output: string, heading: string): string[] {
-  const [, section = ''] = output.split(new RegExp(`^--- ${heading} -+$`, 'm'));
+  const [, section = ''] = output.split(new RegExp(`^--- ${heading} ?-+$`, 'm'));
   const [own = ''] = section.split(/^--- /m);
   return own.split('\n').filter((line) => /^(curl |[A-Z]+=\$\()/.test(line));
 }
@@ -85,6 +87,17 @@ describe('cardea demo', () => {
     expect(session).toContain('<UserID>12345</UserID>');
     expect(logout).not.toMatch(/fault|error/i);
     expect(after).not.toContain('<UserID>12345</UserID>');
+  });
+
+  test('prints appliance lines that answer as the contract says, as they stand', async () => {
+    const demo = await startDemo();
+    const lines = linesToPaste(demo.output(), 'Appliance sessions .*');
+    expect(lines).toHaveLength(5);
+    const [basic, , session, , after] = await paste(lines);
+    for (const answer of [basic, session]) {
+      expect(JSON.parse(answer ?? '')).toMatchObject({ data: { user: { username: 'admin' } } });
+    }
+    expect(after).not.toContain('"username"');
   });
 
   test.each(['SIGINT', 'SIGTERM', 'SIGHUP'] as const)(
