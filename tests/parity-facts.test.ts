@@ -180,7 +180,7 @@ describe('four contracts tell one truth', () => {
     await setRolePermissions(server.core, 'auditor', ['readAudit'], facts);
     await removeMembership(server.core, who.id, 7, facts);
     await setMembership(server.core, who.id, { organizationId: 100, isAdmin: false }, facts);
-    await rename(server.core, { organizationId: 100, name: 'Renamed Network' }, facts);
+    await rename(server.core, 'role', 'auditor', 'inspector', facts);
     const changed: Facts = {
       who,
       email: 'john@new.example.com',
@@ -188,9 +188,9 @@ describe('four contracts tell one truth', () => {
       mailbox: 101,
       organizations: [
         [1, 'DEFAULT', 'Example Trading'],
-        [100, 'NETWORK', 'Renamed Network'],
+        [100, 'NETWORK', 'Example Network'],
       ],
-      roles: ['auditor'],
+      roles: ['inspector'],
     };
     for (const kind of kinds) {
       for (const place of accepted[kind]) await expectFacts(server, place, secrets[kind], changed, expiryOf(kind));

@@ -42,6 +42,8 @@ export type TestServerOptions = {
   readonly realHashes?: boolean;
   /** Fills the empty store; the documents' example data unless given. */
   readonly prepare?: (core: Core) => Promise<void>;
+  /** Another composition root than the product's. */
+  readonly start?: typeof startApp;
 };
 
 /** A real server on a real socket and a real database, with the demo data and a clock at `exampleSeconds`. */
@@ -81,7 +83,7 @@ type Ground = {
 
 async function startOn(ground: Ground): Promise<TestServer> {
   const { config, clock, log, directory, options } = ground;
-  const app: App = await startApp({
+  const app: App = await (options.start ?? startApp)({
     config,
     log: createLog('debug', async (text) => {
       log.push(...text.split('\n').filter((line) => line !== ''));

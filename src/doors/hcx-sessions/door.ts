@@ -29,7 +29,7 @@ export function createHcxSessions(core: Core, settings: HcxSettings): Door {
       ...operations.map((operation) => routeOf(core, settings, operation)),
       ...paths.map((path) => optionsRoute(path, operations)),
     ],
-    answerFault: (fault, exchange, detail) => failure(exchange, randomUUID(), fault, detail),
+    answerFault: (fault, exchange, detail) => failure(exchange, randomUUID(), fault, detail, core.clock()),
   };
 }
 
@@ -102,7 +102,7 @@ function answerError(
   error: unknown,
 ): Response {
   const answer = (word: HcxWord, detail: HcxDetail) =>
-    failure(exchange, transactionId, word, detail, operation, core.clock());
+    failure(exchange, transactionId, word, detail, core.clock(), operation);
   // The server has this door's `answerFault` answer it, and closes the connection where the fault calls for that.
   if (error instanceof HttpFault) throw error;
   if (error instanceof HcxError) return answer(error.word, error.detail);
@@ -116,8 +116,8 @@ function failure(
   transactionId: string,
   word: HcxWord,
   detail: HcxDetail,
+  time: number,
   operation?: Operation,
-  time = Date.now(),
 ): Response {
   const row: { status: number; errorCode?: string; error: string | ((detail: HcxDetail) => string) } = errorTable[word];
   const { status, errorCode, error } = row;
