@@ -7,6 +7,7 @@ import { type AuditEvent, record } from './audit.ts';
 import { authenticate } from './authenticate.ts';
 import { type CallerFacts, type Credential, type SessionContext, toDirectoryFacts, toUserFacts } from './context.ts';
 import { type Core, nowSeconds } from './core.ts';
+import { recordFailure, verifyPassword } from './current-password.ts';
 import { CoreError } from './errors.ts';
 import { isNameLike } from './names.ts';
 import { normalizeName, normalizePassword } from './passwords.ts';
@@ -19,7 +20,7 @@ import {
   type SessionPolicy,
 } from './sessions.ts';
 import { type AdmittedTry, type TryFacts, withTry } from './throttle.ts';
-import { digestApiKey, sha256 } from './tokens.ts';
+import { digestApiKey } from './tokens.ts';
 
 export type PasswordInput = {
   readonly name: string;
@@ -237,72 +238,4 @@ async function findUser(
     if (byLogin !== undefined) return byLogin;
   }
   return found.length === 1 ? (found[0] ?? null) : null;
-}
-
-/** Spends one hash whatever the case. */
-async function verifyPassword(
-  core: Core,
-  user: store.SignInRow | null,
-  password: string,
-  admitted: AdmittedTry,
-): Promise<'match' | 'mismatch' | 'damaged'> {
-  if (user === null || user.password_hash === null || admitted.locked) {
-    await core.hasher.verifyDummy(password);
-    return 'mismatch';
-  }
-  const verdict = await core.hasher.verify(password, user.password_hash);
-  if (verdict !== 'damaged') return verdict;
-  await core.hasher.verifyDummy(password);
-  core.log.error('login.damaged_hash', { userId: user.id });
-  return 'damaged';
-}
-
-/** A refused login is refused whether or not it can be written down: a store in trouble costs the record, and a warning. */
-async function recordFailure(core: Core, event: AuditEvent, facts: TryFacts, caller: CallerFacts): Promise<void> {
-  const detail = { name: sha256(facts.nameKey).slice(0, 8) };
-  try {
-    await transact(core.store, (trx) =>
-      record(trx, core, event, { actorId: null, targetId: facts.userId, caller, detail }),
-    );
-  } catch (error) {
-    core.log.warn('audit.not_written', { event, error });
-  }
-}
-
-/**
- * Judges a signed-in user's current password, counted and throttled like a login, then makes a change with the user's row held.
- * @param password as `normalizePassword` gives it; null is wrong
- * @param prepare what takes time, between the judgement and the transaction: hashing the new password
- * @throws CoreError `current_password_wrong`, `throttled`, `unavailable`
- */
-export async function withCurrentPassword<T>(
-  core: Core,
-  who: { readonly userId: number; readonly login: string; readonly caller: CallerFacts },
-  password: string | null,
-  prepare: () => Promise<T>,
-  change: (trx: store.Db, prepared: T) => Promise<void>,
-): Promise<void> {
-  const facts = {
-    nameKey: normalizeName(who.login),
-    userId: who.userId,
-    address: who.caller.address,
-    secret: 'password',
-  } as const;
-  const right = await withTry(core, facts, async (admitted) => {
-    const read = (await store.readSignIn(core.store.checks, who.userId)) ?? null;
-    const verdict = password === null ? 'mismatch' : await verifyPassword(core, read, password, admitted);
-    if (read === null || verdict !== 'match') return false;
-    const prepared = await prepare();
-    return transact(core.store, async (trx) => {
-      const user = await store.lockUser(trx, read.id);
-      // Another change came first: what was judged is not the current password any more.
-      if (user?.session_generation !== read.session_generation) return false;
-      await admitted.forgive(trx);
-      await change(trx, prepared);
-      return true;
-    });
-  });
-  if (right) return;
-  await recordFailure(core, 'password.change_failed', facts, who.caller);
-  throw new CoreError('current_password_wrong');
 }

@@ -4,7 +4,7 @@ import { record } from './audit.ts';
 import type { CallerFacts, SessionContext } from './context.ts';
 import { type Core, nowSeconds } from './core.ts';
 import { CoreError } from './errors.ts';
-import { withCurrentPassword } from './login.ts';
+import { withCurrentPassword } from './current-password.ts';
 import { newPasswordFault, normalizePassword } from './passwords.ts';
 import { endAllSessions } from './sessions.ts';
 import { forgetFailures } from './throttle.ts';

@@ -78,7 +78,7 @@ async function authenticatePassword(
   caller: CallerFacts,
 ): Promise<SessionContext> {
   try {
-    return await checkPassword(core, { name, password, matching: 'login_first', caller });
+    return await checkPassword(core, { name, password, matching: 'either', caller });
   } catch (error) {
     const refused = error instanceof CoreError && ['login_refused', 'input_invalid'].includes(error.code);
     throw refused ? new CoreError('session_invalid') : error;
