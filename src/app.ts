@@ -23,60 +23,78 @@ type Ground = {
   readonly core: Core;
   readonly config: Config;
   readonly opened: OpenCore;
-  readonly certificate: Certificate | null;
+  /** What the TLS listener shows; null when there is none. */
+  readonly certificate: () => Certificate | null;
   /** Where clients reach this server, once it listens. */
   readonly ownOrigins: () => readonly string[];
 };
 
-/** Every contract that the configuration switches on. This list is the only place that knows them all. */
-function createDoors({ core, config, opened, certificate, ownOrigins }: Ground, listener: Listener): Door[] {
-  const doors: Door[] = [];
-  if (config.ecgrid.enabled) {
-    doors.push(
-      createEcgridRest(core, {
-        tokenSeconds: config.ecgrid.tokenMinutes * 60,
-        refreshGraceSeconds: config.ecgrid.refreshGraceSeconds,
-        keepSessionsOnPasswordChange: config.ecgrid.keepSessionsOnPasswordChange,
-        corsOrigins: config.cors.origins,
-      }),
-    );
+type DoorMaker = (ground: Ground, listener: Listener) => Door | null;
+
+/**
+ * Every contract by its name, and how its door is made; null when the configuration switches it off. This is the only place that
+ * knows them all: a further contract is one line here.
+ */
+const doorMakers: Readonly<Record<string, DoorMaker>> = {
+  'ecgrid-rest': ({ core, config: { ecgrid, cors } }) =>
+    ecgrid.enabled
+      ? createEcgridRest(core, {
+          tokenSeconds: ecgrid.tokenMinutes * 60,
+          refreshGraceSeconds: ecgrid.refreshGraceSeconds,
+          keepSessionsOnPasswordChange: ecgrid.keepSessionsOnPasswordChange,
+          corsOrigins: cors.origins,
+        })
+      : null,
+  'ecgridos-soap': ({ core, config }) =>
+    config.ecgridos.enabled
+      ? createEcgridosSoap(core, {
+          idleSeconds: config.ecgridos.idleMinutes * 60,
+          publicUrl: config.publicUrl,
+          allowedHosts: config.allowedHosts,
+          listenHost: config.host,
+          httpGet: config.ecgridos.httpGet,
+          helpPages: config.ecgridos.helpPages,
+          keepSessionsOnPasswordChange: config.ecgrid.keepSessionsOnPasswordChange,
+        })
+      : null,
+  'user-session': ({ core, config: { userSession, cors }, ownOrigins }) =>
+    userSession.enabled
+      ? createUserSession(core, {
+          idleSeconds: userSession.idleMinutes * 60,
+          cookieMode: userSession.cookie,
+          corsOrigins: cors.origins,
+          ownOrigins,
+        })
+      : null,
+  'hcx-sessions': ({ core, config: { hcx }, opened, certificate }, listener) =>
+    hcx.enabled
+      ? createHcxSessions(core, {
+          idleSeconds: hcx.idleMinutes * 60,
+          hybridityIdleSeconds: hcx.hybridityIdleMinutes * 60,
+          installation: {
+            ...opened.installation,
+            cloudName: hcx.cloudName,
+            cloudType: hcx.cloudType,
+            // Asked at each login: a reload exchanges it under both listeners.
+            certificate: () => certificateDer(certificate()),
+          },
+          servesAdmin: listener === 'https' || hcx.onMain,
+          servesHybridity: listener === 'http',
+        })
+      : null,
+};
+
+/** The doors that the setting `listen` leaves to a listener: all, unless it names some. @throws ConfigError for an unknown name */
+function createDoors(ground: Ground, listener: Listener): Door[] {
+  const pairs = ground.config.listen.map((pair) => pair.split(':') as [Listener, string]);
+  const known = Object.keys(doorMakers);
+  const unknown = pairs.find(([, name]) => !known.includes(name));
+  if (unknown !== undefined) {
+    throw new ConfigError(`CARDEA_LISTEN names ${unknown[1]}, which is none of ${known.join(', ')}.`);
   }
-  if (config.ecgridos.enabled) {
-    doors.push(
-      createEcgridosSoap(core, {
-        idleSeconds: config.ecgridos.idleMinutes * 60,
-        publicUrl: config.publicUrl,
-        allowedHosts: config.allowedHosts,
-        listenHost: config.host,
-        httpGet: config.ecgridos.httpGet,
-        helpPages: config.ecgridos.helpPages,
-        keepSessionsOnPasswordChange: config.ecgrid.keepSessionsOnPasswordChange,
-      }),
-    );
-  }
-  if (config.userSession.enabled) {
-    doors.push(
-      createUserSession(core, {
-        idleSeconds: config.userSession.idleMinutes * 60,
-        cookieMode: config.userSession.cookie,
-        corsOrigins: config.cors.origins,
-        ownOrigins,
-      }),
-    );
-  }
-  if (config.hcx.enabled && certificate !== null) {
-    const { cloudName, cloudType } = config.hcx;
-    const installation = { ...opened.installation, cloudName, cloudType, certificate: certificateDer(certificate) };
-    const settings = {
-      idleSeconds: config.hcx.idleMinutes * 60,
-      hybridityIdleSeconds: config.hcx.hybridityIdleMinutes * 60,
-      installation,
-      servesAdmin: listener === 'https' || config.hcx.onMain,
-      servesHybridity: listener === 'http',
-    };
-    doors.push(createHcxSessions(core, settings));
-  }
-  return doors;
+  const named = pairs.filter(([one]) => one === listener).map(([, name]) => name);
+  const wanted = named.length === 0 ? known : named;
+  return wanted.flatMap((name) => doorMakers[name]?.(ground, listener) ?? []);
 }
 
 export type AppOptions = Omit<CoreOptions, 'create' | 'hashWorkers'> & {
@@ -130,11 +148,12 @@ function listen(
   const readiness = createReadiness(core.store);
   const servers: { http?: RunningServer; https?: RunningServer } = {};
   const ownOrigins = () => ownOriginsOf(config, servers);
-  const open = (listener: Listener, shown: Certificate | null, port: number) =>
-    openListener({ core, config, opened, certificate: shown, ownOrigins }, listener, port, readiness, log);
-  servers.http = open('http', certificate, config.httpPort);
+  let shown = certificate;
+  const open = (listener: Listener, port: number) =>
+    openListener({ core, config, opened, certificate: () => shown, ownOrigins }, listener, port, readiness, log);
+  servers.http = open('http', config.httpPort);
   try {
-    if (certificate !== null) servers.https = open('https', certificate, config.httpsPort);
+    if (certificate !== null) servers.https = open('https', config.httpsPort);
   } catch (error) {
     void servers.http.stop(0);
     throw error;
@@ -149,11 +168,11 @@ function listen(
     drain: readiness.drain,
     reloadCertificate: async () => {
       if (servers.https === undefined) return;
-      const renewed = await loadCertificate(config);
+      shown = await loadCertificate(config);
       // In one go, so that two reloads do not meet: the port is free as soon as the old listener lets it go.
       const { port, retire } = servers.https;
       retired.push(retire(grace));
-      servers.https = open('https', renewed, port);
+      servers.https = open('https', port);
     },
     stop: async () => {
       readiness.drain();
@@ -171,9 +190,10 @@ function ownOriginsOf(config: Config, servers: { http?: RunningServer; https?: R
 }
 
 function openListener(ground: Ground, listener: Listener, port: number, readiness: Readiness, log: Log): RunningServer {
-  const { config, certificate } = ground;
+  const { config } = ground;
+  const tls = listener === 'https' ? ground.certificate() : null;
   const ops = createOps(readiness.isReady);
-  const doors = [...selectDoors(config, listener, createDoors(ground, listener)), ops];
+  const doors = [...createDoors(ground, listener), ops];
   // What nobody serves at the appliance's port is told in the appliance's words.
   const appliance = doors.find((door) => door.name === 'hcx-sessions');
   return nameBusyPort(listener, () =>
@@ -184,7 +204,7 @@ function openListener(ground: Ground, listener: Listener, port: number, readines
       fallback: listener === 'https' && appliance !== undefined ? appliance : ops,
       trustedProxies: config.trustedProxies,
       reportError: (error, requestId) => log.error('request.failed', { requestId, error }),
-      ...(listener === 'https' && certificate !== null && { tls: certificate }),
+      ...(tls !== null && { tls }),
     }),
   );
 }
@@ -198,15 +218,4 @@ function nameBusyPort(listener: Listener, start: () => RunningServer): RunningSe
     const option = `CARDEA_${listener.toUpperCase()}_PORT`;
     throw new ConfigError(`the port is in use; choose another with ${option} (0 takes any free one).`);
   }
-}
-
-/** The doors that the setting `listen` leaves to a listener: all, unless it names some. @throws ConfigError for an unknown door */
-function selectDoors(config: Config, listener: Listener, doors: readonly Door[]): Door[] {
-  const known = ['ecgrid-rest', 'ecgridos-soap', 'user-session', 'hcx-sessions'];
-  const pairs = config.listen.map((pair) => pair.split(':') as [Listener, string]);
-  const unknown = pairs.find(([, name]) => !known.includes(name));
-  if (unknown !== undefined)
-    throw new ConfigError(`CARDEA_LISTEN names ${unknown[1]}, which is none of ${known.join(', ')}.`);
-  const named = pairs.filter(([one]) => one === listener).map(([, name]) => name);
-  return doors.filter((door) => named.length === 0 || named.includes(door.name));
 }

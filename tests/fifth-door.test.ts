@@ -20,10 +20,13 @@ function buildWithFifthDoor(): string {
   cpSync(folder, join(copy, 'src/doors/fifth-door'), { recursive: true });
   const app = join(copy, 'src/app.ts');
   const text = readFileSync(app, 'utf8');
-  const end = '  return doors;\n';
-  expect(text.split(end)).toHaveLength(2);
+  const start = 'const doorMakers: Readonly<Record<string, DoorMaker>> = {\n';
+  expect(text.split(start)).toHaveLength(2);
   const importLine = "import { createFifthDoor } from './doors/fifth-door/door.ts';\n";
-  writeFileSync(app, importLine + text.replace(end, `  doors.push(createFifthDoor(core));\n${end}`));
+  writeFileSync(
+    app,
+    importLine + text.replace(start, `${start}  'fifth-door': ({ core }) => createFifthDoor(core),\n`),
+  );
   return copy;
 }
 

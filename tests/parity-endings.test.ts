@@ -170,6 +170,14 @@ const byOthers: Way[] = [
     ends: sessionKinds,
   },
   { name: 'suspension', act: ({ server, who }) => setUserStatus(server, who.id, 'Suspended'), ends: kinds },
+  {
+    name: 'suspension, though activated again',
+    act: async ({ server, who }) => {
+      await setUserStatus(server, who.id, 'Suspended');
+      await setUserStatus(server, who.id, 'Active');
+    },
+    ends: sessionKinds,
+  },
   { name: 'termination', act: ({ server, who }) => setUserStatus(server, who.id, 'Terminated'), ends: kinds },
   { name: 'deletion', act: (scene) => asAdmin(scene, 'DELETE', `/v2/users/${scene.who.id}`), ends: kinds },
 ];

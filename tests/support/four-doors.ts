@@ -93,9 +93,17 @@ type PlaceRow = {
 const placeRows = {
   'REST bearer': { ask: (server, secret) => rest.session(server, rest.bearer(secret)), refuses: restBearerRefused },
   'REST basic': { ask: (server, secret) => rest.session(server, basic(secret)), refuses: restBearerRefused },
+  'REST bare authorization': {
+    ask: (server, secret) => rest.session(server, { Authorization: secret }),
+    refuses: restBearerRefused,
+  },
   'REST X-API-Key': { ask: (server, secret) => rest.session(server, rest.apiKey(secret)), refuses: restKeyRefused },
   'web bearer': { ask: (server, secret) => web.session(server, web.bearer(secret)), refuses: webRefused },
   'web basic': { ask: (server, secret) => web.session(server, basic(secret)), refuses: webRefused },
+  'web bare authorization': {
+    ask: (server, secret) => web.session(server, { Authorization: secret }),
+    refuses: webRefused,
+  },
   'web cookie': {
     ask: (server, secret) => web.session(server, { Cookie: `__Host-cardea=${secret}` }),
     refuses: webCookieRefused,

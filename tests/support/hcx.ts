@@ -79,7 +79,12 @@ function readAnswer(received: Buffer): HcxAnswer {
   const [statusLine = '', ...lines] = received.subarray(0, end).toString('latin1').split('\r\n');
   const headers = new Headers();
   for (const line of lines) headers.append(line.slice(0, line.indexOf(':')), line.slice(line.indexOf(':') + 1).trim());
-  return { status: Number(statusLine.split(' ')[1]), lines, headers, text: received.subarray(end + 4).toString('utf8') };
+  return {
+    status: Number(statusLine.split(' ')[1]),
+    lines,
+    headers,
+    text: received.subarray(end + 4).toString('utf8'),
+  };
 }
 
 const never = /^(set-cookie|server|x-powered-by|etag|content-encoding|access-control-.*):/i;
@@ -143,7 +148,8 @@ function judgeBody(path: string, accept: string | null, { status, headers, text 
 
 /** The members of an error document, read as a client of it does: entries of exactly two strings, the text under `message`. */
 export function readErrorMap(xml: string): Record<string, unknown> {
-  const inner = /^<\?xml version="1\.0" encoding="UTF-8"\?><map>((?:<entry>.*<\/entry>)+)<\/map>$/s.exec(xml)?.[1] ?? '';
+  const inner =
+    /^<\?xml version="1\.0" encoding="UTF-8"\?><map>((?:<entry>.*<\/entry>)+)<\/map>$/s.exec(xml)?.[1] ?? '';
   const pair = /<entry><string>([^<>]*)<\/string><string>([^<>]*)<\/string><\/entry>/g;
   const pairs = [...inner.matchAll(pair)].map(([, key = '', value = '']) => [key, decode(value)] as const);
   expect(inner.replace(pair, '')).toBe('');
@@ -201,7 +207,11 @@ export function postLogin(origin: string, { login, password }: Who, path = admin
 }
 
 /** Logs in on the appliance listener, or by the web path, and fails the test if that does not work. @returns the token */
-export async function signIn(server: Pick<TestServer, 'url' | 'httpsUrl'>, who: Who, path = adminPath): Promise<string> {
+export async function signIn(
+  server: Pick<TestServer, 'url' | 'httpsUrl'>,
+  who: Who,
+  path = adminPath,
+): Promise<string> {
   const answer = await postLogin(path === adminPath ? server.httpsUrl : server.url, who, path);
   expect(answer.status).toBe(200);
   const token = answer.headers.get('x-hm-authorization') ?? '';

@@ -76,7 +76,9 @@ describe('paths and methods', () => {
         await hcx(server.httpsUrl, 'HEAD', adminPath, { headers }),
         await hcx(server.httpsUrl, 'GET', adminPath, { headers }),
       ];
-      const own = ({ lines }: typeof get) => lines.filter((line) => !/^(date|x-transaction-id):/i.test(line)).sort();
+      // `Headers` ignores letter case, which the runtime chooses for the length of a HEAD.
+      const own = ({ headers: all }: typeof get) =>
+        [...all].filter(([name]) => !/^(date|x-transaction-id)$/.test(name));
       expect([head.status, own(head)]).toEqual([get.status, own(get)]);
     }
   });
@@ -121,7 +123,9 @@ describe('the format of errors below /hybridity/', () => {
     if (format === 'json') return;
     for (const { text } of answers) expect(Object.keys(readErrorMap(text))).toHaveLength(6);
     // A good answer is JSON whatever was asked for.
-    expect((await ask('POST', hybridityPath, right)).headers.get('content-type')).toBe('application/json;charset=UTF-8');
+    expect((await ask('POST', hybridityPath, right)).headers.get('content-type')).toBe(
+      'application/json;charset=UTF-8',
+    );
   });
 
   test('[19] the document of a wrong login, letter by letter', async () => {

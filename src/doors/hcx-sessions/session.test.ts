@@ -122,7 +122,10 @@ describe('GET without a live credential', () => {
     for (const method of ['GET', 'POST', 'DELETE']) {
       const body = method === 'POST' ? { body: { username: admin.login, password: admin.password } } : {};
       for (const line of [`x-hm-authorization: ${token}`, `Authorization: ${token}`]) {
-        expectError(await hcx(server.httpsUrl, method, adminPath, { lines: [line, line], ...body }), ...refusals.repeated);
+        expectError(
+          await hcx(server.httpsUrl, method, adminPath, { lines: [line, line], ...body }),
+          ...refusals.repeated,
+        );
       }
       const answer = await hcx(server.httpsUrl, method, adminPath, { lines: ['Host: other'], ...body });
       expectError(answer, ...refusals.repeated);
@@ -139,7 +142,11 @@ describe('GET without a live credential', () => {
 
 describe('other credentials', () => {
   const liveSessions = async () => {
-    const rows = await server.core.store.lists.selectFrom('sessions').select('id').where('ended_at', 'is', null).execute();
+    const rows = await server.core.store.lists
+      .selectFrom('sessions')
+      .select('id')
+      .where('ended_at', 'is', null)
+      .execute();
     return rows.length;
   };
 
@@ -193,7 +200,9 @@ describe('other credentials', () => {
     const head = `GET ${adminPath} HTTP/1.1\r\nHost: a\r\nx-hm-authorization: ${token}\r\n`;
     const last = `${head}Connection: close\r\n\r\n`;
     for (const first of [`${head}Content-Length: 5\r\n\r\n{"a:]`, `${head}Content-Length: 0\r\n\r\n`]) {
-      expect(statuses((await exchangeBytes(server.httpsUrl, Buffer.from(first + last))).toString())).toEqual([200, 200]);
+      expect(statuses((await exchangeBytes(server.httpsUrl, Buffer.from(first + last))).toString())).toEqual([
+        200, 200,
+      ]);
     }
   });
 

@@ -11,8 +11,8 @@ export type Installation = {
   readonly startedMs: number;
   readonly cloudName: string;
   readonly cloudType: string;
-  /** DER of the certificate of the appliance listener, base64. */
-  readonly certificate: string;
+  /** DER of the certificate that the appliance listener shows now, base64. */
+  readonly certificate: () => string;
 };
 
 export type UserView = {
@@ -57,7 +57,7 @@ export function hybridityData(
   installation: Installation,
 ): HybridityData {
   return {
-    certificate: installation.certificate,
+    certificate: installation.certificate(),
     cloud: { cloudType: 'VC', isVCDGVRDepricated: true, delegateAuthToVCD: false },
     user: userView(context, transactionId),
     organizations: inOrder(context).map(({ organizationId }) => ({
