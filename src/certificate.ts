@@ -1,4 +1,4 @@
-import { randomBytes, X509Certificate } from 'node:crypto';
+import { createPrivateKey, randomBytes, X509Certificate } from 'node:crypto';
 import { chmodSync, existsSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { isIP } from 'node:net';
 import { join } from 'node:path';
@@ -25,9 +25,9 @@ export async function loadCertificate(config: Config): Promise<Certificate> {
   return { cert: readFileSync(paths.cert, 'utf8'), key: readFileSync(paths.key, 'utf8') };
 }
 
-/** DER of the leaf certificate, in base64 without line breaks. */
-export function certificateDer({ cert }: Certificate): string {
-  return new X509Certificate(cert).raw.toString('base64');
+/** DER of the leaf certificate, in base64 without line breaks; empty for none. */
+export function certificateDer(certificate: Certificate | null): string {
+  return certificate === null ? '' : new X509Certificate(certificate.cert).raw.toString('base64');
 }
 
 function readConfigured(certPath: string, keyPath: string): Certificate {
@@ -38,7 +38,18 @@ function readConfigured(certPath: string, keyPath: string): Certificate {
   } catch {
     throw new ConfigError(`CARDEA_TLS_CERT names ${certPath}, which holds no PEM certificate.`);
   }
+  if (!isKeyOf(cert, key))
+    throw new ConfigError(`CARDEA_TLS_KEY names ${keyPath}, which is not the certificate's key.`);
   return { cert, key };
+}
+
+/** Judged here, because a listener that is about to be exchanged cannot be kept once its successor fails. */
+function isKeyOf(cert: string, key: string): boolean {
+  try {
+    return new X509Certificate(cert).checkPrivateKey(createPrivateKey(key));
+  } catch {
+    return false;
+  }
 }
 
 function readText(variable: string, path: string): string {

@@ -30,6 +30,10 @@ const races = 100;
 const caller = callerFrom();
 const refreshPolicy = { tokenSeconds: 3600, graceSeconds: 10 };
 
+function nextTurn(): Promise<void> {
+  return new Promise((resolve) => setImmediate(resolve));
+}
+
 describe.each(engines.map((engine) => [engine]))('races on %s', (engine) => {
   let at: TestCore;
   let core: Core;
@@ -46,24 +50,49 @@ describe.each(engines.map((engine) => [engine]))('races on %s', (engine) => {
     return { name, id: await addUser({ core }, { login: name }) };
   }
 
-  /** Runs a login and an end of everything at once, with one of them a little ahead. @returns the login's token, if any */
-  async function race(index: number, logIn: () => Promise<{ credential: string }>, end: () => Promise<unknown>) {
-    const pause = Array.from({ length: index % 10 });
-    const late = async <T>(work: () => Promise<T>): Promise<T> => {
-      for (const _ of pause) await Promise.resolve().then(() => undefined);
-      if (index % 4 === 3) await Bun.sleep(0);
-      return work();
+  /** How the races of one test came out: both ways must have been seen, or it has raced nothing. */
+  type Outcomes = { entered: number; refused: number };
+
+  /**
+   * Runs a way in and an end of everything beside it, started at another moment of the way in each time.
+   * @returns the credential, if the way in was open
+   */
+  async function race(
+    index: number,
+    outcomes: Outcomes,
+    enter: (watched: Core) => Promise<{ credential: string }>,
+    end: () => Promise<unknown>,
+  ): Promise<string | undefined> {
+    const { promise: verified, resolve: onVerified } = Promise.withResolvers<void>();
+    const verify: Core['hasher']['verify'] = async (password, stored) => {
+      const verdict = await core.hasher.verify(password, stored);
+      onVerified();
+      return verdict;
     };
-    const loggingIn = index % 2 === 0 ? logIn() : late(logIn);
-    const ending = index % 2 === 0 ? late(end) : end();
-    const [session] = await Promise.allSettled([loggingIn, ending]);
-    await ending;
-    return session.status === 'fulfilled' ? session.value.credential : undefined;
+    const early = index % 8 === 4 ? end() : undefined;
+    const entering = enter({ ...core, hasher: { ...core.hasher, verify } });
+    void entering.then(
+      () => onVerified(),
+      () => onVerified(),
+    );
+    // From before the start, over every step behind the judgement of the password, to the end.
+    if (index % 4 > 0) await verified;
+    if (index % 4 > 1) for (let turn = 0; turn < index % 16; turn += 1) await nextTurn();
+    if (index % 4 === 3) await entering.catch(() => undefined);
+    const [session, ended] = await Promise.allSettled([entering, early ?? end()]);
+    if (ended.status === 'rejected') throw ended.reason;
+    if (session.status === 'rejected') {
+      outcomes.refused += 1;
+      return undefined;
+    }
+    outcomes.entered += 1;
+    return session.value.credential;
   }
 
   test('L19: a login with the old password never survives the password change beside it', async () => {
     const { name, id } = await someone();
     let password = testPassword;
+    const outcomes: Outcomes = { entered: 0, refused: 0 };
     for (let index = 0; index < races; index += 1) {
       const next = `the old oak, ring ${index}`;
       const old = password;
@@ -71,12 +100,14 @@ describe.each(engines.map((engine) => [engine]))('races on %s', (engine) => {
       const change = { currentPassword: old, newPassword: next, keepSessions: false };
       const token = await race(
         index,
-        () => signIn(core, name, { password: old }),
+        outcomes,
+        (watched) => signIn(watched, name, { password: old }),
         () => changePassword(core, context, change, freshCaller()),
       );
       if (token !== undefined) expect(await isLive(core, token)).toBe(false);
       password = next;
     }
+    expect(outcomes.entered).toBeGreaterThan(0);
     expect(await outcomeOf(signIn(core, name))).toBe('login_refused');
     const own = await listSessions(core, { userId: id, liveOnly: true });
     // The presenting session of the last change; every earlier one was ended by the change after it.
@@ -86,32 +117,38 @@ describe.each(engines.map((engine) => [engine]))('races on %s', (engine) => {
   test('L19: nor the administrator’s new password', async () => {
     const { name, id } = await someone();
     let password = testPassword;
+    const outcomes: Outcomes = { entered: 0, refused: 0 };
     for (let index = 0; index < races; index += 1) {
       const next = `the tall elm, ring ${index}`;
       const old = password;
       const token = await race(
         index,
-        () => signIn(core, name, { password: old }),
+        outcomes,
+        (watched) => signIn(watched, name, { password: old }),
         () => setPassword(core, 'system', id, next, caller),
       );
       if (token !== undefined) expect(await isLive(core, token)).toBe(false);
       password = next;
     }
+    expect(Math.min(outcomes.entered, outcomes.refused)).toBeGreaterThan(0);
     expect(await listSessions(core, { userId: id, liveOnly: true })).toEqual([]);
   });
 
   test('L20: nor the disabling of its user', async () => {
     const { name, id } = await someone();
+    const outcomes: Outcomes = { entered: 0, refused: 0 };
     for (let index = 0; index < races; index += 1) {
       const token = await race(
         index,
-        () => signIn(core, name),
+        outcomes,
+        (watched) => signIn(watched, name),
         () => setStatus(core, 'system', id, 'Suspended', caller),
       );
       if (token !== undefined) expect(await isLive(core, token)).toBe(false);
       await setStatus(core, 'system', id, 'Active', caller);
       if (token !== undefined) expect(await isLive(core, token)).toBe(false);
     }
+    expect(Math.min(outcomes.entered, outcomes.refused)).toBeGreaterThan(0);
   });
 
   test('S14, SES-08: a login that was under way before "end all" was asked for is ended by it', async () => {
@@ -139,13 +176,15 @@ describe.each(engines.map((engine) => [engine]))('races on %s', (engine) => {
 
   test('S15: a refresh beside a logout leaves no token alive', async () => {
     const { name } = await someone();
+    const outcomes: Outcomes = { entered: 0, refused: 0 };
     for (let index = 0; index < races; index += 1) {
       const { credential, context } = await signIn(core, name);
       const refresh = () => refreshSession(core, credential, refreshPolicy, caller);
-      const successor = await race(index, refresh, () => endOwnSession(core, context, caller));
+      const successor = await race(index, outcomes, refresh, () => endOwnSession(core, context, caller));
       expect(await isLive(core, credential)).toBe(false);
       if (successor !== undefined) expect(await isLive(core, successor)).toBe(false);
     }
+    expect(Math.min(outcomes.entered, outcomes.refused)).toBeGreaterThan(0);
   });
 
   test('TOK-05: of 32 parallel refreshes of one token all get the one successor, and the session lives', async () => {
@@ -191,17 +230,20 @@ describe.each(engines.map((engine) => [engine]))('races on %s', (engine) => {
   });
 
   test('a session opened with a key ends with the key, also when its login was under way', async () => {
+    const outcomes: Outcomes = { entered: 0, refused: 0 };
     for (let index = 0; index < races; index += 1) {
       const { id } = await someone();
       const keySecret = await generateApiKey(core, 'system', id, caller);
       const input = { keyName: `apiKey-${id}`, keySecret, policy: webPolicy, caller: freshCaller() };
       const token = await race(
         index,
-        () => loginWithKey(core, input),
+        outcomes,
+        (watched) => loginWithKey(watched, input),
         () => generateApiKey(core, 'system', id, caller),
       );
       if (token !== undefined) expect(await isLive(core, token)).toBe(false);
       expect(await outcomeOf(loginWithKey(core, { ...input, caller: freshCaller() }))).toBe('login_refused');
     }
+    expect(Math.min(outcomes.entered, outcomes.refused)).toBeGreaterThan(0);
   });
 });

@@ -138,6 +138,16 @@ describe('GET without a live credential', () => {
     expectError(await getSession(server, basic(who)), ...refusals.stepDue);
     expectError(await postLogin(server.httpsUrl, who), ...refusals.stepDue);
   });
+
+  test('whoever gets a step to finish during a session is 403 by its token, and may still end it', async () => {
+    const who = { login: 'overtaken', password: testPassword };
+    const id = await addUser(server, who);
+    const own = await signIn(server, who);
+    await server.core.store.db.updateTable('users').set({ password_change_due: 1 }).where('id', '=', id).execute();
+    expectError(await getSession(server, byToken(own)), ...refusals.stepDue);
+    expect((await endSession(server, byToken(own))).status).toBe(200);
+    expectError(await getSession(server, byToken(own)), ...refusals.noContext);
+  });
 });
 
 describe('other credentials', () => {
