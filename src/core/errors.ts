@@ -1,5 +1,3 @@
-import { isStoreTrouble } from '../store/errors.ts';
-
 /** The closed list of what the core refuses. Each door maps every word in its own total table. */
 export const errorCodes = [
   'credential_missing',
@@ -42,13 +40,4 @@ export class CoreError extends Error {
     this.code = code;
     this.detail = detail;
   }
-}
-
-/**
- * The word for anything an operation threw: a `CoreError` speaks for itself, store trouble is `unavailable` (its outcome may be
- * unknown, so it is never told as success nor as "signed out"), the rest is a fault of ours.
- */
-export function toCoreError(error: unknown): CoreError {
-  if (error instanceof CoreError) return error;
-  return new CoreError(isStoreTrouble(error) ? 'unavailable' : 'internal');
 }

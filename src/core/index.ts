@@ -22,7 +22,8 @@ export {
   setUserPermissions,
   setUserRoles,
 } from './directory.ts';
-export { CoreError, type ErrorCode, type ErrorDetail, toCoreError } from './errors.ts';
+export { CoreError, type ErrorCode, type ErrorDetail } from './errors.ts';
+export { nameFailure } from './failures.ts';
 export { createFirstAdministrator } from './first-start.ts';
 export { type Hasher, startHasher } from './hash-lane.ts';
 export { withinLimits } from './limits.ts';

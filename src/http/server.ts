@@ -200,11 +200,14 @@ function answerFault(house: House, door: Door, exchange: Exchange, fault: Fault,
   }
 }
 
-/** Closes after a chunked request, whose trailers draw a stray second answer (stack trap 7), and while stopping. */
-function closeWhereNeeded(house: House, exchange: Exchange, response: Response): Response {
-  if (house.phase !== 'serving' || exchange.request.headers.has('transfer-encoding')) {
-    response.headers.set('Connection', 'close');
-  }
+/**
+ * Closes after a chunked request, whose trailers draw a stray second answer (stack trap 7), and when the listener goes away. Not after
+ * a chunked GET: clients of a contract send one and go on, and what its trailers draw reads no body that anybody judged.
+ */
+function closeWhereNeeded(house: House, { request }: Exchange, response: Response): Response {
+  const isRead = request.method === 'GET' || request.method === 'HEAD';
+  const closes = house.phase !== 'serving' || (!isRead && request.headers.has('transfer-encoding'));
+  if (closes) response.headers.set('Connection', 'close');
   return response;
 }
 

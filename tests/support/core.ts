@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { openCore } from '../../src/open-core.ts';
 import { loadConfig } from '../../src/config.ts';
 import {
+  CoreError,
   authenticate,
   type CallerFacts,
   type Core,
@@ -11,9 +12,9 @@ import {
   type OpenedSession,
   type SessionPolicy,
   startHasher,
-  toCoreError,
 } from '../../src/core/index.ts';
 import { createLog } from '../../src/log.ts';
+import { isStoreTrouble } from '../../src/store/errors.ts';
 import { testDatabaseUrl } from './postgres.ts';
 import { exampleSeconds, type TestClock, type TestEngine } from './server.ts';
 import { testPassword } from './users.ts';
@@ -103,9 +104,9 @@ export async function outcomeOf(work: Promise<unknown>): Promise<string> {
     await work;
     return 'ok';
   } catch (error) {
-    const { code } = toCoreError(error);
-    if (code === 'internal') throw error;
-    return code;
+    if (error instanceof CoreError) return error.code;
+    if (isStoreTrouble(error)) return 'unavailable';
+    throw error;
   }
 }
 

@@ -1,4 +1,4 @@
-import { type CallerFacts, type Core, CoreError, type SessionContext, toCoreError } from '../../core/index.ts';
+import { type CallerFacts, type Core, CoreError, type SessionContext, nameFailure } from '../../core/index.ts';
 import { drainBody, readBody, refuseRepeated, requireJsonType } from '../../http/body.ts';
 import { type CorsRule, corsHeaders, preflightHeaders } from '../../http/cors.ts';
 import type { Door, Exchange, Route } from '../../http/door.ts';
@@ -111,8 +111,7 @@ function answerError(core: Core, cors: CorsRule | null, exchange: Exchange, erro
   // The server has this door's `answerFault` answer it, and closes the connection where the fault calls for that.
   if (error instanceof HttpFault) throw error;
   if (error instanceof EcgridError) return failure(exchange, cors, error.word, {});
-  const { code, detail } = toCoreError(error);
-  if (!(error instanceof CoreError)) core.log.error('request.failed', { requestId: exchange.requestId, error });
+  const { code, detail } = nameFailure(core, exchange.requestId, error);
   return failure(exchange, cors, code, detail);
 }
 

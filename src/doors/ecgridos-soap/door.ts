@@ -1,4 +1,4 @@
-import { type CallerFacts, type Core, CoreError, toCoreError } from '../../core/index.ts';
+import { type CallerFacts, type Core, CoreError, nameFailure } from '../../core/index.ts';
 import { readBody } from '../../http/body.ts';
 import type { Door, Exchange, Route } from '../../http/door.ts';
 import { type Fault, HttpFault } from '../../http/faults.ts';
@@ -150,8 +150,7 @@ async function perform(
 
 function toFault(core: Core, exchange: Exchange, error: unknown): SoapFault {
   if (error instanceof SoapFault) return error;
-  const { code, detail } = toCoreError(error);
-  if (!(error instanceof CoreError)) core.log.error('request.failed', { requestId: exchange.requestId, error });
+  const { code, detail } = nameFailure(core, exchange.requestId, error);
   return coreFaults[code](detail);
 }
 

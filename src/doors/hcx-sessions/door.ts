@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { type Core, CoreError, toCoreError } from '../../core/index.ts';
+import { type Core, nameFailure } from '../../core/index.ts';
 import { readBody, refuseRepeated } from '../../http/body.ts';
 import type { Door, Exchange, Route } from '../../http/door.ts';
 import { HttpFault } from '../../http/faults.ts';
@@ -106,8 +106,7 @@ function answerError(
   // The server has this door's `answerFault` answer it, and closes the connection where the fault calls for that.
   if (error instanceof HttpFault) throw error;
   if (error instanceof HcxError) return answer(error.word, error.detail);
-  const { code, detail } = toCoreError(error);
-  if (!(error instanceof CoreError)) core.log.error('request.failed', { requestId: transactionId, error });
+  const { code, detail } = nameFailure(core, transactionId, error);
   return answer(code, detail);
 }
 

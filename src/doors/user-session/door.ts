@@ -1,4 +1,4 @@
-import { type Core, CoreError, toCoreError } from '../../core/index.ts';
+import { type Core, nameFailure } from '../../core/index.ts';
 import { refuseRepeated } from '../../http/body.ts';
 import { type CorsRule, corsHeaders, preflightHeaders } from '../../http/cors.ts';
 import type { Door, Exchange, Route } from '../../http/door.ts';
@@ -66,8 +66,7 @@ function answerError(core: Core, cors: CorsRule, exchange: Exchange, found: Pres
   // The server has this door's `answerFault` answer it, and closes the connection where the fault calls for that.
   if (error instanceof HttpFault) throw error;
   if (error instanceof UserSessionError) return failure(cors, exchange, error.word, {}, found);
-  const { code, detail } = toCoreError(error);
-  if (!(error instanceof CoreError)) core.log.error('request.failed', { requestId: exchange.requestId, error });
+  const { code, detail } = nameFailure(core, exchange.requestId, error);
   return failure(cors, exchange, code, detail, found);
 }
 
