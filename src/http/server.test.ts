@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, beforeEach, expect, test } from 'bun:test';
-import type { Door, Exchange, Method, Route } from './door.ts';
+import type { Door, Exchange, Route } from './door.ts';
 import { type Fault, type FaultDetail, HttpFault } from './faults.ts';
 import { lastBody, sendRaw, statuses } from './raw-client.ts';
 import { type RunningServer, type ServerOptions, startServer } from './server.ts';
