@@ -8,11 +8,14 @@ import {
   authenticate,
   type CallerFacts,
   type Core,
+  type Credential,
   login,
   type OpenedSession,
+  type SessionContext,
   type SessionPolicy,
   startHasher,
 } from '../../src/core/index.ts';
+import { flushUses } from '../../src/core/uses.ts';
 import { createLog } from '../../src/log.ts';
 import { isStoreTrouble } from '../../src/store/errors.ts';
 import { testDatabaseUrl } from './postgres.ts';
@@ -64,11 +67,16 @@ export async function openTestCore({ engine = 'sqlite', settings = {} }: TestCor
     return { ...opened.core, hasher };
   };
   const core = await open();
+  // What a stop would write, a further instance finds.
+  const openAnother = async () => {
+    await flushUses(core);
+    return open();
+  };
   const close = async () => {
     for (const closing of closings) await closing();
     rmSync(directory, { recursive: true, force: true });
   };
-  return { core, clock, log, openAnother: open, close };
+  return { core, clock, log, openAnother, close };
 }
 
 export const restPolicy: SessionPolicy = { entry: 'test-rest', idleSeconds: null, tokenSeconds: 3600, form: 'token' };
@@ -112,7 +120,7 @@ export async function outcomeOf(work: Promise<unknown>): Promise<string> {
 
 /** Whether a token is accepted now. */
 export async function isLive(core: Core, token: string): Promise<boolean> {
-  const outcome = await outcomeOf(authenticate(core, { kind: 'bearer', token }));
+  const outcome = await outcomeOf(check(core, { kind: 'bearer', token }));
   if (outcome !== 'ok' && outcome !== 'session_invalid') throw new Error(outcome);
   return outcome === 'ok';
 }
@@ -125,4 +133,9 @@ export async function tally(works: readonly Promise<unknown>[]): Promise<Record<
   for (const outcome of await Promise.all(works.map(outcomeOf))) counts[outcome] = (counts[outcome] ?? 0) + 1;
   delete counts['unavailable'];
   return counts;
+}
+
+/** `authenticate` by promise, whether the core answers at once or later. */
+export async function check(core: Core, credential: Credential): Promise<SessionContext> {
+  return authenticate(core, credential);
 }
