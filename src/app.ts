@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { type Certificate, certificateDer, loadCertificate } from './certificate.ts';
 import { type Config, ConfigError } from './config.ts';
-import { type Core, startRecordingUses, startSweeping } from './core/index.ts';
+import { type Core, startSweeping } from './core/index.ts';
 import { DataDirectoryError, prepareDirectory } from './data-directory.ts';
 import { createEcgridRest } from './doors/ecgrid-rest/door.ts';
 import { createEcgridosSoap } from './doors/ecgridos-soap/door.ts';
@@ -116,7 +116,6 @@ export type App = {
 };
 
 const sweepEveryMs = 60_000;
-const flushUsesEveryMs = 500;
 
 /**
  * Starts the whole server.
@@ -160,7 +159,6 @@ function listen(
     throw error;
   }
   const stopSweeping = startSweeping(core, sweepEveryMs);
-  const stopRecordingUses = startRecordingUses(core, flushUsesEveryMs);
   const grace = config.shutdown.graceMs;
   const retired: Promise<void>[] = [];
   return {
@@ -180,7 +178,6 @@ function listen(
       readiness.drain();
       await Promise.all([servers.http?.stop(grace), servers.https?.stop(grace), ...retired]);
       await stopSweeping();
-      await stopRecordingUses();
       await opened.close();
       releaseLock();
     },

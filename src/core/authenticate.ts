@@ -8,13 +8,9 @@ import { type Credential, type SessionContext, toDirectoryFacts, toUserFacts } f
 import { type Core, nowSeconds } from './core.ts';
 import { CoreError } from './errors.ts';
 import { digestApiKey, digestSecret, type SecretKind, verifyToken } from './tokens.ts';
-import { noteUse } from './uses.ts';
 
-/**
- * A use is recorded at most this often per session, and flushed within a second, so a session may end up to a minute early, never
- * late.
- */
-const recordUseSeconds = 59;
+/** A use is recorded at most this often per session, so a session may end up to this much early, never late. */
+const recordUseSeconds = 60;
 
 const sessionInvalid = new CoreError('session_invalid');
 const apiKeyInvalid = new CoreError('api_key_invalid');
@@ -119,16 +115,29 @@ function useSession(
   row: SessionRow,
   now: number,
 ): Soon<SessionContext> {
-  const known = { ...row, last_used_at: Math.max(row.last_used_at, core.uses.get(row.id) ?? 0) };
-  if (!isSessionLive(known, now)) throw sessionInvalid;
-  const used = now < nextUseOf(known) ? known : { ...known, last_used_at: now };
-  if (used !== known) noteUse(core, row.id, now);
+  if (!isSessionLive(row, now)) throw sessionInvalid;
   return after(readFacts(core, row), (facts) => {
-    const context = sessionContext(credential.kind, used, facts);
-    const goodBefore = Math.min(expiryOf(used), nextUseOf(used));
+    if (now >= nextUseOf(row)) return recordUse(core, credential.kind, row, facts, now);
+    const context = sessionContext(credential.kind, row, facts);
+    const goodBefore = Math.min(expiryOf(row), nextUseOf(row));
     core.contexts?.keep(credential.kind, textOf(credential), context, goodBefore, now);
     return context;
   });
+}
+
+/**
+ * Moves the idle limit; the answer promises no more than is recorded. The context is not kept: what was read before the wait may be
+ * from before a change.
+ */
+async function recordUse(
+  core: Core,
+  kind: Credential['kind'],
+  row: SessionRow,
+  facts: readonly FactRow[],
+  now: number,
+): Promise<SessionContext> {
+  const recorded = await core.uses.record(core, row.id, now);
+  return sessionContext(kind, recorded ? { ...row, last_used_at: now } : row, facts);
 }
 
 /** The first second at which a use is worth recording: it moves the idle limit, where there is one. */

@@ -5,7 +5,7 @@ import type { Blocklist } from './passwords.ts';
 import type { RateLimiter } from './rates.ts';
 import type { SigningKeys } from './tokens.ts';
 import type { Turns } from './turns.ts';
-import type { PendingUses } from './uses.ts';
+import type { UseRecorder } from './uses.ts';
 
 /** Milliseconds since 1970; injected so that tests move it. */
 export type Clock = () => number;
@@ -44,7 +44,7 @@ export type Core = {
   readonly log: CoreLog;
   /** Contexts of credentials that were judged before; null where every check reads the store. */
   readonly contexts: ContextCache | null;
-  readonly uses: PendingUses;
+  readonly uses: UseRecorder;
   /** Tries to sign in that are under way in this process, by name. */
   readonly loginTurns: Turns;
   /** Accepted checks per principal, and refused credentials per address. */

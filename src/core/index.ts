@@ -46,7 +46,7 @@ export {
 } from './sessions.ts';
 export { startSweeping, sweepOnce } from './sweep.ts';
 export { type SigningKeys, toSigningKey } from './tokens.ts';
-export { startRecordingUses } from './uses.ts';
+export { createUseRecorder } from './uses.ts';
 export { changePassword, resetUser, setPassword } from './user-passwords.ts';
 export {
   changeRole,

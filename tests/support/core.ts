@@ -15,7 +15,6 @@ import {
   type SessionPolicy,
   startHasher,
 } from '../../src/core/index.ts';
-import { flushUses } from '../../src/core/uses.ts';
 import { createLog } from '../../src/log.ts';
 import { isStoreTrouble } from '../../src/store/errors.ts';
 import { testDatabaseUrl } from './postgres.ts';
@@ -67,16 +66,11 @@ export async function openTestCore({ engine = 'sqlite', settings = {} }: TestCor
     return { ...opened.core, hasher };
   };
   const core = await open();
-  // What a stop would write, a further instance finds.
-  const openAnother = async () => {
-    await flushUses(core);
-    return open();
-  };
   const close = async () => {
     for (const closing of closings) await closing();
     rmSync(directory, { recursive: true, force: true });
   };
-  return { core, clock, log, openAnother, close };
+  return { core, clock, log, openAnother: open, close };
 }
 
 export const restPolicy: SessionPolicy = { entry: 'test-rest', idleSeconds: null, tokenSeconds: 3600, form: 'token' };
