@@ -63,6 +63,7 @@ export function createContextCache(capacity: number, foreignChanges: () => numbe
     foreign = seen;
   }
 
+  lookForForeignChanges();
   return {
     find(kind, text, nowSeconds) {
       lookForForeignChanges();
