@@ -1,5 +1,5 @@
 import { readdirSync, readFileSync } from 'node:fs';
-import { availableParallelism, cpus } from 'node:os';
+import { cpus } from 'node:os';
 
 /** What one process has used so far and holds now. */
 type ProcessRow = {
@@ -93,10 +93,21 @@ function readTime(text: string): number {
 /** Where each side runs: the words to put in front of a command. Empty where processes cannot be pinned. */
 export type Pinning = { readonly server: readonly string[]; readonly load: readonly string[] };
 
-/** The server gets the first core, the load generator the second. */
+/** The server gets the first core that this process may use, the load generator the second. */
 export function choosePinning(): Pinning {
-  if (Bun.which('taskset') === null || availableParallelism() < 2) return { server: [], load: [] };
-  return { server: ['taskset', '-c', '0'], load: ['taskset', '-c', '1'] };
+  const [first, second] = readAllowedCores();
+  if (Bun.which('taskset') === null || first === undefined || second === undefined) return { server: [], load: [] };
+  return { server: ['taskset', '-c', String(first)], load: ['taskset', '-c', String(second)] };
+}
+
+/** A container may own any of the machine's cores: proc(5), `Cpus_allowed_list`, e.g. `0-3,8`. */
+function readAllowedCores(): number[] {
+  if (process.platform !== 'linux') return [];
+  const list = /^Cpus_allowed_list:\s*(\S+)$/m.exec(readFileSync('/proc/self/status', 'latin1'))?.[1] ?? '';
+  return list.split(',').flatMap((part) => {
+    const [from = Number.NaN, to = from] = part.split('-').map(Number);
+    return Array.from({ length: to - from + 1 }, (_, index) => from + index);
+  });
 }
 
 /** One line on the machine, for the head of the table. */

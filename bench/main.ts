@@ -1,8 +1,9 @@
 /** `npm run bench`: see `options.ts` for the command line, `README.md` for how to read what comes out. */
 import { endPrograms } from '../tests/support/program.ts';
+import { writeFlood } from './flood.ts';
 import { help, readOptions, UsageError } from './options.ts';
 import { type Outcome, runBench } from './run.ts';
-import { writeTable } from './table.ts';
+import { describeCold, writeTable } from './table.ts';
 
 async function main(args: readonly string[]): Promise<number> {
   const options = readOptions(args, Bun.which('wrk') !== null);
@@ -12,11 +13,12 @@ async function main(args: readonly string[]): Promise<number> {
   }
   const outcome = await runBench(options, (line) => process.stderr.write(`${line}\n`));
   process.stdout.write(options.json ? `${JSON.stringify(outcome, null, 2)}\n` : writePage(outcome, args));
-  return outcome.rows.every(({ faults }) => faults.length === 0) ? 0 : 1;
+  const isClean = outcome.rows.every(({ faults }) => faults.length === 0) && (outcome.flood?.faults ?? 0) === 0;
+  return isClean ? 0 : 1;
 }
 
 function writePage(outcome: Outcome, args: readonly string[]): string {
-  const { date, machine, versions, options, pinned, readyMs, rows, omitted } = outcome;
+  const { date, machine, versions, options, pinned, readyMs, rows, flood, omitted } = outcome;
   const names = Object.entries(versions).map(([name, version]) => `${name} ${version}`);
   const pins = pinned ? 'server on one core, load on another' : 'not pinned to cores';
   const stored = `${options.sessions.toLocaleString('en')} stored sessions`;
@@ -29,6 +31,8 @@ function writePage(outcome: Outcome, args: readonly string[]): string {
     '',
     writeTable(rows),
     '',
+    ...describeCold(rows),
+    ...(flood === null ? [] : [writeFlood(flood)]),
   ].join('\n');
 }
 

@@ -5,6 +5,7 @@ import { endPrograms } from '../tests/support/program.ts';
 import { type Cardea, startCardea } from './cardea/server.ts';
 import { makeCardeaTargets, warmUsers } from './cardea/targets.ts';
 import { startDatabase } from './database.ts';
+import { type Flood, measureFlood } from './flood.ts';
 import { choosePinning, describeMachine, type Pinning, versionOf } from './machine.ts';
 import { sendOnce } from './measure.ts';
 import { makeNeighbours, type Model, type NeighbourName } from './neighbours/neighbours.ts';
@@ -24,6 +25,8 @@ export type Outcome = {
   /** From the start of Cardea to its first answer. */
   readonly readyMs: number;
   readonly rows: readonly Row[];
+  /** Null unless asked for. */
+  readonly flood: Flood | null;
   /** What was asked for and is missing, one sentence each. */
   readonly omitted: readonly string[];
 };
@@ -77,6 +80,9 @@ async function measureAll(
   const load = { generator: options.generator, pinning: pinning.load, folder };
   const targets = [...own, ...neighbours, ...peers];
   const results: Result[] = await runRounds(targets, { ...options, load, report });
+  // Nothing else runs beside it.
+  await endPrograms();
+  const flood = options.flood ? await measureFlood({ ...options, folder, report }) : null;
   return {
     date: new Date().toISOString().slice(0, 16).replace('T', ' '),
     machine: describeMachine(),
@@ -85,6 +91,7 @@ async function measureAll(
     pinned: pinning.server.length > 0,
     readyMs: Math.round(cardea.readyMs),
     rows: makeRows(results),
+    flood,
     omitted,
   };
 }

@@ -11,7 +11,10 @@ export type Server = {
   readonly useBehind: () => Use;
 };
 
-/** Starts a program and waits until its output says that it is up. @throws Error with what it said, when it ends instead */
+/** Far more than any of them needs; a first start compiles and hashes. */
+const startLimitMs = 120_000;
+
+/** Starts a program and waits until its output says that it is up. @throws Error with what it said, when it does not get up */
 export async function startUntil(
   command: readonly string[],
   ready: RegExp,
@@ -19,10 +22,15 @@ export async function startUntil(
 ): Promise<{ program: Program; match: RegExpExecArray }> {
   const program = startProgram([], { command, env });
   try {
-    return { program, match: await program.waitFor(ready) };
+    return { program, match: await Promise.race([program.waitFor(ready), failLater()]) };
   } catch (error) {
     throw new Error(`${command.join(' ')} did not start: ${program.errors().trim()}`, { cause: error });
   }
+}
+
+async function failLater(): Promise<never> {
+  await Bun.sleep(startLimitMs);
+  throw new Error('too slow');
 }
 
 /** The use of a process with everything it started. */

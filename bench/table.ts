@@ -77,6 +77,17 @@ export function writeTable(rows: readonly Row[]): string {
   return [heads, rule, ...lines].map((cells) => `| ${cells.join(' | ')} |`).join('\n');
 }
 
+/** What reading a session from the store costs beyond one held in memory; nothing unless both were measured. */
+export function describeCold(rows: readonly Row[]): string[] {
+  const figuresOf = (name: string) => rows.find((row) => row.name === name)?.figures;
+  const [warm, cold] = [figuresOf('rest-bearer'), figuresOf('rest-cold')];
+  if (warm == null || cold == null) return [];
+  const micros = (cold.cpuMicros - warm.cpuMicros).toFixed(1);
+  const behind = (cold.behindMicros - warm.behindMicros).toFixed(1);
+  const p99 = `p99 ${cold.p99Ms.toFixed(2)} ms instead of ${warm.p99Ms.toFixed(2)} ms`;
+  return [`Cold beside warm: ${micros} µs CPU more a request (and ${behind} µs behind it), ${p99}.`, ''];
+}
+
 function ratio(value: number | null): string {
   return value === null ? '' : value.toFixed(2);
 }

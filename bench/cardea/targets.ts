@@ -14,11 +14,11 @@ const coldWalk = 200_000;
 
 const restPath = '/v2/auth/session';
 
-/** REST requests by bearer. */
-export function restByBearer(token: string): string {
+function restByBearer(token: string): string {
   return writeRequest('POST', restPath, { Authorization: `Bearer ${token}`, 'Content-Type': 'application/json' });
 }
 
+/** A REST check by API key. */
 export function restByKey(key: string): string {
   return writeRequest('POST', restPath, { 'X-API-Key': key, 'Content-Type': 'application/json' });
 }

@@ -52,8 +52,16 @@ async function main(order: ClientOrder): Promise<ClientReport> {
   const endMs = startMs + order.seconds * 1000;
   const requests = await readRequests(order.file);
   const run: Run = {
-    ...{ order, requests, startMs, endMs, latencies: [], statuses: {} },
-    ...{ idle: [], due: [], next: 0, broken: 0 },
+    order,
+    requests,
+    startMs,
+    endMs,
+    latencies: [],
+    statuses: {},
+    idle: [],
+    due: [],
+    next: 0,
+    broken: 0,
   };
   const connections = await Promise.all(Array.from({ length: order.connections }, () => open(run)));
   if (order.perSecond !== undefined) pace(run, order.perSecond);
@@ -145,7 +153,9 @@ function report(run: Run): ClientReport {
   return {
     requests: sorted.length,
     seconds: (performance.now() - run.startMs) / 1000,
-    ...{ p50Ms: at(0.5), p99Ms: at(0.99), maxMs: at(1) },
+    p50Ms: at(0.5),
+    p99Ms: at(0.99),
+    maxMs: at(1),
     statuses: run.statuses,
     broken: run.broken,
   };

@@ -1,4 +1,5 @@
 // express-session over connect-redis, with their documented settings.
+import { once } from 'node:events';
 import express from 'express';
 import session from 'express-session';
 import { announce, collectCookies, users } from './listen.mjs';
@@ -22,7 +23,7 @@ app.get('/session', (request, response) => {
   if (user === undefined) return response.status(401).json({ success: false });
   return response.json({ success: true, data: { ...user, expiresAt: request.session.cookie.expires ?? null } });
 });
-const server = app.listen(0, '127.0.0.1', async () => {
-  const { port } = server.address();
-  announce(port, { method: 'GET', path: '/session', requests: await collectCookies(port), contains: '"login":"bench' });
-});
+const server = app.listen(0, '127.0.0.1');
+await once(server, 'listening');
+const { port } = server.address();
+announce(port, { method: 'GET', path: '/session', requests: await collectCookies(port), contains: '"login":"bench' });

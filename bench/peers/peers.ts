@@ -80,9 +80,18 @@ export async function makePeers(
     if (missing !== undefined) omit(`${peer.title}: the package ${missing} is not installed`);
     else if (peer.store === 'redis' && Bun.which('redis-server') === null)
       omit(`${peer.title}: Redis is not installed`);
-    else targets.push(await startPeer(name, peer, place));
+    else targets.push(...(await tryPeer(name, peer, place, omit)));
   }
   return targets;
+}
+
+async function tryPeer(name: PeerName, peer: Peer, place: Place, omit: (line: string) => void): Promise<Target[]> {
+  try {
+    return [await startPeer(name, peer, place)];
+  } catch (error) {
+    omit(`${peer.title}: ${error instanceof Error ? error.message : String(error)}`);
+    return [];
+  }
 }
 
 async function startPeer(name: PeerName, peer: Peer, place: Place): Promise<Target> {
