@@ -2,11 +2,11 @@ import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { startHasher } from '../src/core/index.ts';
 import { startCardea } from './cardea/server.ts';
-import { restByKey } from './cardea/targets.ts';
+import { restByKey, warmUsers } from './cardea/targets.ts';
 import type { BenchUser } from './cardea/users.ts';
 import type { ClientReport } from './load/client.ts';
 import { writeRequests } from './load/request-file.ts';
-import { runClient } from './measure.ts';
+import { connections, runClient } from './measure.ts';
 import { writeRequest } from './target.ts';
 
 /** Clients that sign in over and over, each with a name of its own. */
@@ -46,35 +46,26 @@ export type Flood = {
 export async function measureFlood({ seconds, folder, settings, report }: FloodOptions): Promise<Flood> {
   report('flood: hashing alone');
   const hashesAlonePerSecond = await measureHashing(seconds);
-  const ground = { users: clients, sessions: 0, database: undefined, pinning: [] };
-  const cardea = await startCardea({ ...ground, settings, report });
-  const checks = join(folder, 'flood-checks.requests');
-  const logins = join(folder, 'flood-logins.requests');
-  await writeRequests(
-    checks,
-    cardea.users.slice(0, 16).map(({ key }) => restByKey(key)),
-  );
-  await writeRequests(logins, cardea.users.map(writeLogin));
-  const { port } = cardea.server;
-  const check = (length: number) =>
-    runClient([], { port, file: checks, connections: 32, seconds: length, perSecond: checksPerSecond });
+  const cardea = await startCardea({ users: clients, sessions: 0, database: undefined, pinning: [], settings, report });
+  const { use, useBehind, port } = cardea.server;
+  const loads = await prepareLoads(folder, port, cardea.users);
   report(`flood: ${checksPerSecond} checks/s alone`);
-  await check(1);
-  const calm = await check(seconds);
+  await loads.check(1);
+  const calm = await loads.check(seconds);
   report(`flood: the same beside logins from ${clients} clients`);
-  const flooding = runClient([], { port, file: logins, connections: clients, seconds: seconds + 2, restMs });
+  const flooding = loads.login(seconds + 2);
   await Bun.sleep(1000);
-  const before = { own: cardea.server.use(), hash: cardea.server.useBehind() };
-  const beside = await check(seconds);
-  const after = { own: cardea.server.use(), hash: cardea.server.useBehind() };
+  const before = { own: use(), hash: useBehind() };
+  const beside = await loads.check(seconds);
+  const after = { own: use(), hash: useBehind() };
   const login = await flooding;
   cardea.remove();
-  const loginCount = (status: number) => login.statuses[status] ?? 0;
+  const loginsPerSecond = (status: number) => (login.statuses[status] ?? 0) / login.seconds;
   return {
     cores: availableParallelism(),
     hashesAlonePerSecond,
-    loginsPerSecond: loginCount(200) / login.seconds,
-    putOffPerSecond: (loginCount(429) + loginCount(503)) / login.seconds,
+    loginsPerSecond: loginsPerSecond(200),
+    putOffPerSecond: loginsPerSecond(429) + loginsPerSecond(503),
     loginP99Ms: login.p99Ms,
     checksPerSecond: beside.requests / beside.seconds,
     calmP99Ms: calm.p99Ms,
@@ -83,6 +74,21 @@ export async function measureFlood({ seconds, folder, settings, report }: FloodO
     serverCpuSeconds: after.own.cpuSeconds - before.own.cpuSeconds,
     hashCpuSeconds: after.hash.cpuSeconds - before.hash.cpuSeconds,
     faults: countFaults(calm, [200]) + countFaults(beside, [200]) + countFaults(login, [200, 429, 503]),
+  };
+}
+
+/** The two loads, each for so many seconds. */
+async function prepareLoads(folder: string, port: number, users: readonly BenchUser[]) {
+  const checks = join(folder, 'flood-checks.requests');
+  const logins = join(folder, 'flood-logins.requests');
+  await writeRequests(
+    checks,
+    users.slice(0, warmUsers).map(({ key }) => restByKey(key)),
+  );
+  await writeRequests(logins, users.map(writeLogin));
+  return {
+    check: (seconds: number) => runClient([], { port, file: checks, connections, seconds, perSecond: checksPerSecond }),
+    login: (seconds: number) => runClient([], { port, file: logins, connections: clients, seconds, restMs }),
   };
 }
 

@@ -3,7 +3,7 @@ import { endPrograms } from '../tests/support/program.ts';
 import { writeFlood } from './flood.ts';
 import { help, readOptions, UsageError } from './options.ts';
 import { type Outcome, runBench } from './run.ts';
-import { describeCold, writeTable } from './table.ts';
+import { writeComparisons, writeTable } from './table.ts';
 
 async function main(args: readonly string[]): Promise<number> {
   const options = readOptions(args, Bun.which('wrk') !== null);
@@ -31,7 +31,7 @@ function writePage(outcome: Outcome, args: readonly string[]): string {
     '',
     writeTable(rows),
     '',
-    ...describeCold(rows),
+    ...writeComparisons(rows),
     ...(flood === null ? [] : [writeFlood(flood)]),
   ].join('\n');
 }

@@ -1,3 +1,4 @@
+import type { Run } from './measure.ts';
 import { medianOf, type Result } from './rounds.ts';
 
 /** One line of the table; figures are medians of the runs that count. */
@@ -6,7 +7,7 @@ export type Row = {
   readonly title: string;
   readonly kind: 'cardea' | 'neighbour' | 'peer';
   /** Null when every run was void. */
-  readonly figures: NonNullable<ReturnType<typeof medianOf>> | null;
+  readonly figures: Run | null;
   /** CPU per request as a multiple of nginx with the same body; null where there is none to compare with. */
   readonly timesNginx: number | null;
   /** Requests per second as a multiple of the fastest peer's. */
@@ -77,15 +78,28 @@ export function writeTable(rows: readonly Row[]): string {
   return [heads, rule, ...lines].map((cells) => `| ${cells.join(' | ')} |`).join('\n');
 }
 
-/** What reading a session from the store costs beyond one held in memory; nothing unless both were measured. */
-export function describeCold(rows: readonly Row[]): string[] {
-  const figuresOf = (name: string) => rows.find((row) => row.name === name)?.figures;
-  const [warm, cold] = [figuresOf('rest-bearer'), figuresOf('rest-cold')];
-  if (warm == null || cold == null) return [];
-  const micros = (cold.cpuMicros - warm.cpuMicros).toFixed(1);
-  const behind = (cold.behindMicros - warm.behindMicros).toFixed(1);
-  const p99 = `p99 ${cold.p99Ms.toFixed(2)} ms instead of ${warm.p99Ms.toFixed(2)} ms`;
-  return [`Cold beside warm: ${micros} µs CPU more a request (and ${behind} µs behind it), ${p99}.`, ''];
+/** The comparisons that the columns do not hold, one sentence each, as far as their rows were measured. */
+export function writeComparisons(rows: readonly Row[]): string[] {
+  const sentences: string[] = [];
+  const compare = (first: string, second: string, tell: (a: Run, b: Run) => string) => {
+    const [a, b] = [first, second].map((name) => rows.find((row) => row.name === name)?.figures);
+    if (a != null && b != null) sentences.push(`- ${tell(a, b)}`);
+  };
+  const timesCpu = (a: Run, b: Run) => (a.cpuMicros / b.cpuMicros).toFixed(2);
+  compare('rest-unknown', 'rest-key', (a, b) => `An unknown key costs ${timesCpu(a, b)} × the CPU of a good one.`);
+  compare('rest-revoked', 'rest-bearer', (a, b) => `A revoked bearer costs ${timesCpu(a, b)} × the CPU of a good one.`);
+  compare(
+    'soap',
+    'node-soap',
+    (a, b) => `SOAP: ${(a.perSecond / b.perSecond).toFixed(2)} × the requests/s of node-soap.`,
+  );
+  compare('rest-cold', 'rest-bearer', (cold, warm) => {
+    const own = (cold.cpuMicros - warm.cpuMicros).toFixed(1);
+    const behind = (cold.behindMicros - warm.behindMicros).toFixed(1);
+    const p99 = `p99 ${cold.p99Ms.toFixed(2)} ms instead of ${warm.p99Ms.toFixed(2)} ms`;
+    return `A cold check costs ${own} µs CPU more than a warm one (and ${behind} µs more behind the server); ${p99}.`;
+  });
+  return sentences.length === 0 ? [] : [...sentences, ''];
 }
 
 function ratio(value: number | null): string {
