@@ -66,13 +66,16 @@ export function readOptions(args: readonly string[], hasWrk: boolean): Options |
     ...(cold ? ['rest-cold' as const] : []),
     ...(refusedPercent > 0 ? ['rest-mixed' as const] : []),
   ];
+  const targets = [...new Set([...chosen, ...added])];
+  const sessions = readCount(values.sessions ?? '1k');
+  if (sessions === 0 && targets.includes('rest-cold')) throw new UsageError('--cold needs stored sessions.');
   return {
-    targets: [...new Set([...chosen, ...added])],
+    targets,
     neighbours: readList('--neighbours', values.neighbours, neighbourNames, neighbourNames),
     peers: readList('--peers', values.peers, peerNames, peerNames),
     seconds: readNumber('--seconds', values.seconds ?? '5', 1, 3600),
     rounds: readNumber('--rounds', values.rounds ?? '3', 1, 100),
-    sessions: readCount(values.sessions ?? '1k'),
+    sessions,
     store: readWord('--store', values.store ?? 'sqlite', ['sqlite', 'postgres']),
     cold,
     flood: values.flood === true,
