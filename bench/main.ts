@@ -18,12 +18,12 @@ async function main(args: readonly string[]): Promise<number> {
 }
 
 function writePage(outcome: Outcome, args: readonly string[]): string {
-  const { date, machine, versions, options, pinned, readyMs, rows, flood, omitted } = outcome;
+  const { date, machine, loadBefore, versions, options, pinned, readyMs, rows, flood, omitted } = outcome;
   const names = Object.entries(versions).map(([name, version]) => `${name} ${version}`);
   const pins = pinned ? 'server on one core, load on another' : 'not pinned to cores';
   const stored = `${options.sessions.toLocaleString('en')} stored sessions`;
   return [
-    `- ${date} UTC, ${machine}, ${pins}`,
+    `- ${date} UTC, ${machine}, load ${loadBefore.toFixed(1)} before the run, ${pins}`,
     `- ${names.join(', ')}`,
     `- ${stored}, ${options.store}; Cardea answered ${readyMs} ms after its start`,
     `- \`npm run bench${args.length === 0 ? '' : ` -- ${args.join(' ')}`}\`: medians of ${options.rounds} rounds of ${options.seconds} s`,

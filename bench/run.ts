@@ -1,5 +1,5 @@
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { loadavg, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { endPrograms } from '../tests/support/program.ts';
 import { type Cardea, startCardea } from './cardea/server.ts';
@@ -19,6 +19,8 @@ import type { Target } from './target.ts';
 export type Outcome = {
   readonly date: string;
   readonly machine: string;
+  /** Processes that wanted a core in the minute before: what else the machine had to do. */
+  readonly loadBefore: number;
   readonly versions: Readonly<Record<string, string>>;
   readonly options: Options;
   readonly pinned: boolean;
@@ -35,6 +37,7 @@ export type Outcome = {
 export async function runBench(options: Options, report: (line: string) => void): Promise<Outcome> {
   const folder = mkdtempSync(join(tmpdir(), 'cardea-bench-run-'));
   process.once('exit', () => rmSync(folder, { recursive: true, force: true }));
+  const loadBefore = loadavg()[0] ?? 0;
   const database = options.store === 'postgres' ? await startDatabase() : undefined;
   let cardea: Cardea | undefined;
   try {
@@ -48,7 +51,7 @@ export async function runBench(options: Options, report: (line: string) => void)
       report,
     });
     report(`Cardea answered ${Math.round(cardea.readyMs)} ms after its start`);
-    return await measureAll(options, cardea, pinning, folder, report);
+    return { loadBefore, ...(await measureAll(options, cardea, pinning, folder, report)) };
   } finally {
     await endPrograms();
     await database?.stop();
@@ -63,7 +66,7 @@ async function measureAll(
   pinning: Pinning,
   folder: string,
   report: (line: string) => void,
-): Promise<Outcome> {
+): Promise<Omit<Outcome, 'loadBefore'>> {
   const omitted: string[] = [];
   const omit = (line: string) => {
     omitted.push(line);
