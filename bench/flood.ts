@@ -132,7 +132,7 @@ export function writeFlood(flood: Flood): string {
     `Login flood: ${clients} clients sign in over and over beside ${checksPerSecond} checks/s, on ${flood.cores} cores shared with both clients.`,
     '',
     `- ${logins}; ${Math.round(flood.putOffPerSecond)} a second put off (429, 503); login p99 ${Math.round(flood.loginP99Ms)} ms`,
-    `- checks: p99 ${flood.floodP99Ms.toFixed(2)} ms (longest ${flood.floodMaxMs.toFixed(1)} ms), without the flood ${flood.calmP99Ms.toFixed(2)} ms`,
+    `- checks: ${Math.round(flood.checksPerSecond)} a second answered, p99 ${flood.floodP99Ms.toFixed(2)} ms (longest ${flood.floodMaxMs.toFixed(1)} ms), without the flood ${flood.calmP99Ms.toFixed(2)} ms`,
     `- CPU meanwhile: server ${flood.serverCpuSeconds.toFixed(2)} s, hashing children ${flood.hashCpuSeconds.toFixed(2)} s`,
     `- errors: ${flood.faults}`,
     '',
