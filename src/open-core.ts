@@ -6,6 +6,7 @@ import {
   type Core,
   createBlocklist,
   createRateLimiter,
+  endEverySession,
   type Hasher,
   type Policy,
   startHasher,
@@ -14,6 +15,15 @@ import { databasePath, loadSigningKeys, prepareDirectory } from './data-director
 import type { Log } from './log.ts';
 import { isStoreTrouble } from './store/errors.ts';
 import { ensureInstallation, type InstallationRow, readInstallation } from './store/installation.ts';
+import {
+  beginRun,
+  findDoubt,
+  noteState,
+  type Place,
+  readForm,
+  requireWholeFiles,
+  startNoting,
+} from './store/lineage.ts';
 import { migrate, requireCurrentSchema } from './store/migrations/index.ts';
 import { openStore, requireSoundFile, type Store, transact } from './store/open.ts';
 
@@ -47,6 +57,7 @@ export async function openCore(options: CoreOptions): Promise<OpenCore> {
   if (options.create) prepareDirectory(config.data);
   const keys = await loadSigningKeys(config.data, options.create);
   const store = await openPatiently(options);
+  const leave = options.create ? startNotingOf(options, store) : async () => undefined;
   const installation = await readInstallation(store.lists);
   const hasher = openHasher(options);
   const core: Core = {
@@ -63,9 +74,29 @@ export async function openCore(options: CoreOptions): Promise<OpenCore> {
   };
   const close = async () => {
     await hasher.close();
-    await store.close();
+    await leave();
+    await store.close({ keepLog: !options.create });
   };
   return { core, installation, close };
+}
+
+/** A copy of the database that is older than this is known as such at the next start. */
+const noteEveryMs = 60_000;
+
+/** @returns what to do before the store is closed */
+function startNotingOf({ config, log }: CoreOptions, store: Store): () => Promise<void> {
+  const place = toPlace(config);
+  const reportFailure = (error: unknown) => log.warn('mark.not_written', { error });
+  const stopNoting = startNoting(store, place, noteEveryMs, reportFailure);
+  return async () => {
+    await stopNoting();
+    await noteState(store, place, false).catch(reportFailure);
+  };
+}
+
+/** Where the configured database and what is remembered of it lie. */
+export function toPlace({ data, databaseUrl }: Config): Place {
+  return { directory: data, file: databaseUrl === '' ? databasePath(data) : null };
 }
 
 /** A start waits this long for a database server that is not up yet; with the last try it comes to 30 s at most. */
@@ -73,18 +104,13 @@ const storeLimitMs = 28_000;
 const storePauseMs = 1_000;
 
 /** Only a server waits, and only for another one: a file does not come back, and whoever is at a terminal tries again. */
-async function openPatiently({
-  config,
-  log,
-  create,
-  clock = Date.now,
-  storeLimitMs: limitMs = storeLimitMs,
-}: CoreOptions): Promise<Store> {
+async function openPatiently(options: CoreOptions): Promise<Store> {
+  const { config, log, create, storeLimitMs: limitMs = storeLimitMs } = options;
   const patient = create && config.databaseUrl !== '';
   const untilMs = performance.now() + limitMs;
   for (;;) {
     try {
-      return await openReadyStore(config, create, clock);
+      return await openReadyStore(options);
     } catch (error) {
       const leftMs = untilMs - performance.now();
       if (!patient || leftMs <= 0 || !isStoreTrouble(error)) throw error;
@@ -94,19 +120,35 @@ async function openPatiently({
   }
 }
 
-async function openReadyStore(config: Config, create: boolean, clock: Clock): Promise<Store> {
-  const url = config.databaseUrl === '' ? databasePath(config.data) : config.databaseUrl;
+async function openReadyStore({ config, log, create, clock = Date.now }: CoreOptions): Promise<Store> {
+  const place = toPlace(config);
+  requireWholeFiles(place);
+  const form = place.file === null ? null : readForm(place.file);
   const { allowUnsafeDurability } = config.store;
-  const store = await openStore({ url, create, allowUnsafeDurability });
+  const store = await openStore({
+    url: place.file ?? config.databaseUrl,
+    create,
+    allowUnsafeDurability,
+  });
   try {
     if (create) await makeReady(store, clock);
     else await requireCurrentSchema(store);
+    const doubt = await findDoubt(store, place, form);
+    if (doubt !== null && !create) throw new Error(doubtful);
+    if (doubt !== null) {
+      await endEverySession({ store, clock }, doubt, { address: 'local', userAgent: 'cardea', requestId: 'start' });
+      log.warn('store.sessions_ended', { cause: doubt });
+    }
+    if (create) await beginRun(store, place, (error) => log.warn('mark.not_written', { error }));
     return store;
   } catch (error) {
-    await store.close();
+    await store.close({ keepLog: true });
     throw error;
   }
 }
+
+const doubtful =
+  'The database is a copy from the past, not the one that the server last used; start the server once, which ends every session.';
 
 async function makeReady(store: Store, clock: Clock): Promise<void> {
   await requireSoundFile(store);

@@ -19,7 +19,11 @@ export type Store = {
   readonly lists: Kysely<Schema>;
   /** Throws when the SQLite file is not the one that was opened any more; `probeStore` asks. */
   readonly requireOwnFile: () => void;
-  close(): Promise<void>;
+  /**
+   * `keepLog` leaves SQLite's log beside the file, emptied. Only a server that comes to its clean end may remove it: a command
+   * that was the last to leave after a kill would, and the next start would miss it.
+   */
+  close(options?: { readonly keepLog?: boolean }): Promise<void>;
 };
 
 export type StoreOptions = {
@@ -64,7 +68,7 @@ function openSqliteStore(path: string, create: boolean): Store {
     const close = closeOnce([db, checks, lists], [checking, listing, writer]);
     return { engine: 'sqlite', db, checks, lists, requireOwnFile: watchFile(path), close };
   } catch (error) {
-    void writer.close();
+    void writer.close(true);
     throw error;
   }
 }
@@ -82,13 +86,16 @@ function connect({ dialect }: { readonly dialect: Dialect }): Kysely<Schema> {
 }
 
 /** Also `destroy`s Kysely's side, so that a use after the end is told apart from a broken store. */
-function closeOnce(clients: Kysely<Schema>[], handles: { close(): Promise<void> }[]): () => Promise<void> {
+function closeOnce(
+  clients: Kysely<Schema>[],
+  handles: { close(keepLog: boolean): Promise<void> }[],
+): (options?: { readonly keepLog?: boolean }) => Promise<void> {
   let closing: Promise<void> | undefined;
-  const close = async (): Promise<void> => {
+  const close = async (keepLog: boolean): Promise<void> => {
     await Promise.all(clients.map((client) => client.destroy()));
-    for (const handle of handles) await handle.close();
+    for (const handle of handles) await handle.close(keepLog);
   };
-  return () => (closing ??= close());
+  return ({ keepLog = false } = {}) => (closing ??= close(keepLog));
 }
 
 /** Who was refused later than this has waited for a lock already; another wait would outlast the request. */

@@ -2,7 +2,7 @@
  * A Kysely dialect over `bun:sqlite`. Kysely's own says plain `begin` and goes on after SQLite has rolled a transaction back by
  * itself, so that later statements commit outside of it.
  */
-import type { Database } from 'bun:sqlite';
+import { constants, type Database } from 'bun:sqlite';
 import { existsSync, statSync } from 'node:fs';
 import {
   type CompiledQuery,
@@ -19,7 +19,7 @@ import { createMutex, type Mutex } from './mutex.ts';
 import { openFile, type SqliteFile } from './sqlite-file.ts';
 
 /** An open connection. Whoever opened it keeps it: one that nobody refers to is collected, and its locks are lost. */
-export type SqliteHandle = { readonly dialect: Dialect; close(): Promise<void> };
+export type SqliteHandle = { readonly dialect: Dialect; close(keepLog: boolean): Promise<void> };
 
 const turnLimitMs = 500;
 
@@ -31,14 +31,15 @@ const turnLimitMs = 500;
 export function openSqliteWriter(path: string, create: boolean): SqliteHandle {
   if (!create && !isFilled(path)) throw new Error(`There is no store at ${path}.`);
   if (existsSync(path) && !isFilled(path))
-    throw new Error(`${path} is empty; restore a backup, or delete the file to begin anew.`);
+    throw new Error(`${path} is empty; restore a backup with "cardea restore <file>".`);
   const file = openFile(path, create ? { readwrite: true, create: true } : { readwrite: true });
   const mutex = createMutex(turnLimitMs);
   return {
     dialect: createDialect(createWriterDriver(file, mutex)),
-    async close() {
+    async close(keepLog) {
       // Who holds it for longer than that loses its transaction, which is what a closed file means.
       await mutex.acquire().catch(() => {});
+      if (keepLog) keepEmptyLog(file.db);
       file.close();
     },
   };
@@ -56,6 +57,12 @@ export function openSqliteReader(path: string): SqliteHandle {
       file.close();
     },
   };
+}
+
+/** Emptied, since a log with content would be played onto any file that is copied to the place of this one. */
+function keepEmptyLog(db: Database): void {
+  db.fileControl(constants.SQLITE_FCNTL_PERSIST_WAL, 1);
+  db.run('pragma journal_size_limit = 0');
 }
 
 /** An empty file is not a store: it may be what a full disk left of one. */

@@ -57,6 +57,7 @@ describe('F21: SIGTERM', () => {
     expect(readdirSync(ground.directory).sort()).toEqual([
       'cardea.db',
       'cardea.lock',
+      'database-mark.json',
       'signing-keys.json',
       'tls-cert.pem',
       'tls-key.pem',
