@@ -12,6 +12,7 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { doorsOf, tokenOf } from '../support/http.ts';
+import { testDatabaseUrl } from '../support/postgres.ts';
 import {
   endPrograms,
   type Finished,
@@ -266,5 +267,35 @@ describe('a restore', () => {
     expect(await answersTo(next, [token])).toEqual([401, 401]);
     expect(printed(await cardea('user', 'list'))).toContain('Suspended');
     expect(existsSync(`${database()}.replaced`)).toBe(false);
+  });
+});
+
+describe('on PostgreSQL', () => {
+  test('both commands name the database’s own tools, without the password, and --in-place ends every session', async () => {
+    const url = await testDatabaseUrl();
+    const { password } = new URL(url);
+    const own = makeGround({ CARDEA_DATABASE_URL: url });
+    await fillGround(own);
+    const run = (...args: string[]) => runProgram(args, { env: own.env });
+    const dump = await run('backup', join(shelf, "o'clock.dump"));
+    expectRefusal(
+      dump,
+      /: pg_dump --format=custom --file='\S+o'\\''clock\.dump' 'postgres:\/\/postgres@127\.0\.0\.1:\d+\/\w+'$/m,
+    );
+    const back = await run('restore', join(shelf, 'monday.dump'));
+    expectRefusal(
+      back,
+      /: pg_restore --clean .*--dbname='postgres:\S+' '\S+monday\.dump' && cardea restore --in-place$/m,
+    );
+    expect(dump.errors + back.errors).not.toContain(password);
+
+    const server = await startServing(own.env);
+    const token = await login(server);
+    expectRefusal(await run('restore', '--in-place'), /Nothing was changed/);
+    expect(await answersTo(server, [token])).toEqual([200, 200]);
+    printed(await run('restore', '--in-place', '--yes'));
+    expect(await answersTo(server, [token])).toEqual([401, 401]);
+    expect(await answersTo(server, [await login(server)])).toEqual([200, 200]);
+    own.remove();
   });
 });
