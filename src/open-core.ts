@@ -57,7 +57,7 @@ export async function openCore(options: CoreOptions): Promise<OpenCore> {
   if (options.create) prepareDirectory(config.data);
   const keys = await loadSigningKeys(config.data, options.create);
   const store = await openPatiently(options);
-  const leave = options.create ? startNotingOf(options, store) : async () => undefined;
+  const leave = options.create ? startNotingOf(options, store) : async () => false;
   const installation = await readInstallation(store.lists);
   const hasher = openHasher(options);
   const core: Core = {
@@ -74,8 +74,9 @@ export async function openCore(options: CoreOptions): Promise<OpenCore> {
   };
   const close = async () => {
     await hasher.close();
-    await leave();
-    await store.close({ keepLog: !options.create });
+    const isCleanEnd = await leave();
+    // After an error of the disk, folding the log into the file could lose what the log still has.
+    if (store.health.broken() === null) await store.close({ keepLog: !isCleanEnd });
   };
   return { core, installation, close };
 }
@@ -83,14 +84,21 @@ export async function openCore(options: CoreOptions): Promise<OpenCore> {
 /** A copy of the database that is older than this is known as such at the next start. */
 const noteEveryMs = 60_000;
 
-/** @returns what to do before the store is closed */
-function startNotingOf({ config, log }: CoreOptions, store: Store): () => Promise<void> {
+/** @returns what to do before the store is closed; it resolves to whether the directory knows of the clean end */
+function startNotingOf({ config, log }: CoreOptions, store: Store): () => Promise<boolean> {
   const place = toPlace(config);
   const reportFailure = (error: unknown) => log.warn('mark.not_written', { error });
   const stopNoting = startNoting(store, place, noteEveryMs, reportFailure);
   return async () => {
     await stopNoting();
-    await noteState(store, place, false).catch(reportFailure);
+    if (store.health.broken() !== null) return false;
+    try {
+      await noteState(store, place, false);
+      return true;
+    } catch (error) {
+      reportFailure(error);
+      return false;
+    }
   };
 }
 

@@ -123,8 +123,12 @@ export async function beginRun(store: Store, place: Place, reportFailure: (error
   try {
     await noteState(store, place, true);
   } catch (error) {
+    if (store.engine === 'sqlite') {
+      // A full disk: the reserve has room for this, too.
+      store.health.setFull(true);
+      return noteState(store, place, true);
+    }
     // A server of PostgreSQL may have nothing of its own but its keys, on a disk that is read-only.
-    if (store.engine === 'sqlite') throw error;
     reportFailure(error);
   }
 }

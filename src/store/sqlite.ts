@@ -14,6 +14,7 @@ import {
   SqliteQueryCompiler,
 } from 'kysely';
 import { isStoreTrouble, translate } from './errors.ts';
+import type { Health } from './health.ts';
 import { refuseInsideTransaction, refuseSettings, refuseStream } from './guard.ts';
 import { createMutex, type Mutex } from './mutex.ts';
 import { openFile, type SqliteFile } from './sqlite-file.ts';
@@ -28,14 +29,14 @@ const turnLimitMs = 500;
  * @throws Error when the file is empty, when it is missing and `create` is false, or when a setting cannot be made
  * @throws StoreError when SQLite cannot open the file
  */
-export function openSqliteWriter(path: string, create: boolean): SqliteHandle {
+export function openSqliteWriter(path: string, create: boolean, health: Health): SqliteHandle {
   if (!create && !isFilled(path)) throw new Error(`There is no store at ${path}.`);
   if (existsSync(path) && !isFilled(path))
     throw new Error(`${path} is empty; restore a backup with "cardea restore <file>".`);
   const file = openFile(path, create ? { readwrite: true, create: true } : { readwrite: true });
   const mutex = createMutex(turnLimitMs);
   return {
-    dialect: createDialect(createWriterDriver(file, mutex)),
+    dialect: createDialect(createWriterDriver(file, mutex, health)),
     async close(keepLog) {
       // Who holds it for longer than that loses its transaction, which is what a closed file means.
       await mutex.acquire().catch(() => {});
@@ -49,10 +50,10 @@ export function openSqliteWriter(path: string, create: boolean): SqliteHandle {
  * A connection that only reads. It never holds a snapshot over two statements, so a read sees all that was committed before it.
  * @throws StoreError when SQLite cannot open the file
  */
-export function openSqliteReader(path: string): SqliteHandle {
+export function openSqliteReader(path: string, health: Health): SqliteHandle {
   const file = openFile(path, { readonly: true });
   return {
-    dialect: createDialect(createReaderDriver(file)),
+    dialect: createDialect(createReaderDriver(file, health)),
     async close() {
       file.close();
     },
@@ -77,33 +78,40 @@ type Lease = DatabaseConnection & {
   failure: unknown;
 };
 
-function createWriterDriver(file: SqliteFile, mutex: Mutex): Driver {
+function createWriterDriver(file: SqliteFile, mutex: Mutex, health: Health): Driver {
+  const control = (sql: Control) => runControl(file.db, sql, health);
   return {
     async init() {},
     async acquireConnection() {
       refuseInsideTransaction();
       await mutex.acquire();
-      return createLease(file);
+      try {
+        health.requireSound();
+        return createLease(file, health);
+      } catch (error) {
+        mutex.release();
+        throw error;
+      }
     },
     async beginTransaction(connection, settings) {
       refuseSettings(settings);
-      control(file.db, 'begin immediate');
+      control('begin immediate');
       (connection as Lease).stage = 'transaction';
     },
     async commitTransaction(connection) {
       requireSound(file.db, connection as Lease);
-      control(file.db, 'commit');
+      control('commit');
       (connection as Lease).stage = 'single';
     },
     async rollbackTransaction(connection) {
       (connection as Lease).stage = 'single';
       // SQLite may have rolled back by itself, as it does when the disk is full.
-      if (file.db.inTransaction) control(file.db, 'rollback');
+      if (file.db.inTransaction) control('rollback');
     },
     async releaseConnection(connection) {
       (connection as Lease).stage = 'released';
       try {
-        endStrayTransaction(file.db);
+        endStrayTransaction(file.db, health);
       } finally {
         mutex.release();
       }
@@ -112,7 +120,7 @@ function createWriterDriver(file: SqliteFile, mutex: Mutex): Driver {
   };
 }
 
-function createLease(file: SqliteFile): Lease {
+function createLease(file: SqliteFile, health: Health): Lease {
   const lease: Lease = {
     stage: 'single',
     failure: undefined,
@@ -121,6 +129,7 @@ function createLease(file: SqliteFile): Lease {
       try {
         return file.run<R>(query);
       } catch (error) {
+        health.note(error);
         lease.failure = translate(error);
         throw lease.failure;
       }
@@ -144,15 +153,16 @@ function requireSound(db: Database, lease: Lease): void {
   if (!db.inTransaction) throw new Error('The transaction was ended by one of its own statements.');
 }
 
-function createReaderDriver(file: SqliteFile): Driver {
+function createReaderDriver(file: SqliteFile, health: Health): Driver {
   const connection: DatabaseConnection = {
     async executeQuery<R>(query: CompiledQuery) {
       try {
         return file.run<R>(query);
       } catch (error) {
+        health.note(error);
         throw translate(error);
       } finally {
-        endStrayTransaction(file.db);
+        endStrayTransaction(file.db, health);
       }
     },
     streamQuery: refuseStream,
@@ -171,16 +181,19 @@ function createReaderDriver(file: SqliteFile): Driver {
   };
 }
 
-function endStrayTransaction(db: Database): void {
+function endStrayTransaction(db: Database, health: Health): void {
   if (!db.inTransaction) return;
-  control(db, 'rollback');
+  runControl(db, 'rollback', health);
   throw new Error('A transaction was left open on a connection of the store.');
 }
 
-function control(db: Database, sql: 'begin immediate' | 'commit' | 'rollback'): void {
+type Control = 'begin immediate' | 'commit' | 'rollback';
+
+function runControl(db: Database, sql: Control, health: Health): void {
   try {
     db.run(sql);
   } catch (error) {
+    health.note(error);
     throw translate(error);
   }
 }

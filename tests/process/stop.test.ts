@@ -58,6 +58,7 @@ describe('F21: SIGTERM', () => {
       'cardea.db',
       'cardea.lock',
       'database-mark.json',
+      'reserve.bin',
       'signing-keys.json',
       'tls-cert.pem',
       'tls-key.pem',
