@@ -6,7 +6,8 @@ import { loadSigningKeys } from '../data-directory.ts';
 import { toPlace } from '../open-core.ts';
 import { findDoubt, type Form, type Place, readForm, requireWholeFiles } from '../store/lineage.ts';
 import { currentSchema, requireCurrentSchema } from '../store/migrations/index.ts';
-import { openStore, requireSoundFile, type Store } from '../store/open.ts';
+import { openStore, type Store } from '../store/open.ts';
+import { requireSoundFile } from '../store/soundness.ts';
 import { printJson, printLine } from './output.ts';
 import { toStartError } from './start-errors.ts';
 

@@ -10,7 +10,8 @@ import { type CopyFacts, copyAtRest, exchangeFile, inMegabytes, readCopy, requir
 import { noteState, type Place, refuseForeignLog } from '../store/lineage.ts';
 import { holdLock } from '../store/lock.ts';
 import { migrate, requireCurrentSchema } from '../store/migrations/index.ts';
-import { openStore, requireSoundFile, type Store } from '../store/open.ts';
+import { openStore, type Store } from '../store/open.ts';
+import { requireSoundFile } from '../store/soundness.ts';
 import { compactInstant } from './backup.ts';
 import { confirm, countUsers, printInstant, printJson, printLine, printStep } from './output.ts';
 import { explainRestore } from './postgres-tools.ts';
@@ -78,7 +79,7 @@ async function restoreInPlace(config: Config, place: Place, flags: Flags): Promi
     await requireSoundFile(store);
     await requireConfirmation('Every session ends; users, keys and rights stay as they are.', flags);
     await endSessions(store, 'in_place');
-    await noteState(store, place, false);
+    await noteState(store, place, 'stopped');
   } finally {
     await store.close();
   }
@@ -151,7 +152,7 @@ async function makeUsable(draft: string): Promise<void> {
 async function settle(place: FilePlace): Promise<void> {
   const store = await openStore({ url: place.file, create: false });
   try {
-    await noteState(store, place, false);
+    await noteState(store, place, 'stopped');
   } finally {
     await store.close();
   }

@@ -5,7 +5,7 @@
 import { closeSync, openSync, readSync, statSync } from 'node:fs';
 import { readAuditHead } from './audit.ts';
 import { readInstallation } from './installation.ts';
-import { type Mark, markPath, readMark, writeMark } from './mark.ts';
+import { type Mark, type MarkState, markPath, readMark, writeMark } from './mark.ts';
 import { type Store, transact } from './open.ts';
 import type { Db } from './users.ts';
 
@@ -43,7 +43,7 @@ export function requireWholeFiles({ directory, file }: Place): void {
   const form = readForm(file);
   if (form === 'missing') return refuseMissing(known, directory, file);
   refuseForeignLog(file);
-  if (form === 'live' && known?.running === true && statLog(file) === undefined) {
+  if (form === 'live' && known !== null && known.state !== 'stopped' && statLog(file) === undefined) {
     throw new Error(
       `${file}-wal is missing, although Cardea did not stop cleanly: acknowledged changes may be lost. Put it back, restore a backup with "cardea restore <file>", or accept the database as it is, and end every session, with "cardea restore --in-place".`,
     );
@@ -121,12 +121,12 @@ export async function beginRun(store: Store, place: Place, reportFailure: (error
       .execute();
   });
   try {
-    await noteState(store, place, true);
+    await noteState(store, place, 'running');
   } catch (error) {
     if (store.engine === 'sqlite') {
       // A full disk: the reserve has room for this, too.
       store.health.setFull(true);
-      return noteState(store, place, true);
+      return noteState(store, place, 'running');
     }
     // A server of PostgreSQL may have nothing of its own but its keys, on a disk that is read-only.
     reportFailure(error);
@@ -135,15 +135,27 @@ export async function beginRun(store: Store, place: Place, reportFailure: (error
 
 /**
  * Writes down how far the database is.
- * @param running false as the last thing before the store is closed, so that a log which is gone later is no surprise
+ * @param state `stopped` as the last thing before the store is closed, so that a log which is gone later is no surprise
  */
-export async function noteState(store: Store, { directory }: Place, running: boolean): Promise<void> {
-  const next: Mark = { ...(await describe(store)), running };
+export async function noteState(store: Store, { directory }: Place, state: MarkState): Promise<void> {
+  const next: Mark = { ...(await describe(store)), state };
   const mark = readMark(directory);
   if (JSON.stringify(mark) !== JSON.stringify(next)) writeMark(directory, next);
 }
 
-async function describe(store: Store): Promise<Omit<Mark, 'running'>> {
+/** Whether the last server on the file ended because it found it, or its disk, broken. */
+export function wasBroken({ directory }: Place): boolean {
+  const mark = readMark(directory);
+  return mark !== null && mark !== 'damaged' && mark.state === 'broken';
+}
+
+/** Tells the next start that the file is to be looked at as a whole; the store itself cannot be asked any more. */
+export function noteBroken({ directory }: Place): void {
+  const mark = readMark(directory);
+  if (mark !== null && mark !== 'damaged') writeMark(directory, { ...mark, state: 'broken' });
+}
+
+async function describe(store: Store): Promise<Omit<Mark, 'state'>> {
   const { id } = await readInstallation(store.lists);
   const starts = await store.lists
     .selectFrom('counters')
@@ -182,7 +194,7 @@ export function startNoting(
 ): () => Promise<void> {
   let round = Promise.resolve();
   const timer = setInterval(() => {
-    round = round.then(() => noteState(store, place, true)).catch(reportFailure);
+    round = round.then(() => noteState(store, place, 'running')).catch(reportFailure);
   }, everyMs);
   timer.unref();
   return async () => {

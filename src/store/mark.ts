@@ -7,6 +7,9 @@ import { randomBytes } from 'node:crypto';
 import { closeSync, fsyncSync, openSync, readFileSync, renameSync, rmSync, writeSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 
+const markStates = ['running', 'stopped', 'broken'] as const;
+export type MarkState = (typeof markStates)[number];
+
 export type Mark = {
   readonly engine: 'sqlite' | 'postgres';
   /** Identity of the database. */
@@ -15,8 +18,11 @@ export type Mark = {
   readonly starts: number;
   /** Number of the last audit event that was certainly committed. */
   readonly events: number;
-  /** A server uses the database, or did not come to its clean end. */
-  readonly running: boolean;
+  /**
+   * `running`: a server uses the database, or did not come to its clean end. `broken`: the last one ended because of an error of the
+   * disk or of the file.
+   */
+  readonly state: MarkState;
 };
 
 export function markPath(directory: string): string {
@@ -37,11 +43,12 @@ export function readMark(directory: string): Mark | 'damaged' | null {
 
 function parseMark(text: string): Mark | undefined {
   try {
-    const { engine, installation, starts, events, running } = JSON.parse(text) as Record<string, unknown>;
+    const { engine, installation, starts, events, ...rest } = JSON.parse(text) as Record<string, unknown>;
+    const state = markStates.find((known) => known === rest['state']);
     if (engine !== 'sqlite' && engine !== 'postgres') return undefined;
-    if (typeof installation !== 'string' || typeof running !== 'boolean') return undefined;
+    if (typeof installation !== 'string' || state === undefined) return undefined;
     if (!isCount(starts) || !isCount(events)) return undefined;
-    return { engine, installation, starts, events, running };
+    return { engine, installation, starts, events, state };
   } catch {
     return undefined;
   }

@@ -119,23 +119,6 @@ function tryOnce<T>(store: Store, work: (trx: Transaction<Schema>) => Promise<T>
   return store.db.transaction().execute((trx) => guardTransaction(() => work(trx)));
 }
 
-/**
- * Reads through a whole SQLite file (a fifth of a second for a million sessions), so that a damaged one is noticed before it
- * answers anything. PostgreSQL looks after its own files.
- * @throws StoreError 'unavailable' with what was found
- */
-export async function requireSoundFile(store: Store): Promise<void> {
-  if (store.engine === 'postgres') return;
-  const { rows } = await sql<{ quick_check: string }>`pragma quick_check(1)`.execute(store.lists);
-  const found = rows[0]?.quick_check;
-  if (found !== 'ok') throw new StoreError('unavailable', damaged(found));
-}
-
-/** Looks like the driver's own error for a damaged file. */
-function damaged(found: string | undefined): Error {
-  return Object.assign(new Error(found?.replace(/\s+/g, ' ') ?? 'no answer'), { code: 'SQLITE_CORRUPT' });
-}
-
 /** Asks the store for one row. @throws StoreError when it does not answer, is broken, or its file was moved or deleted */
 export async function probeStore(store: Store): Promise<void> {
   store.health.requireSound();

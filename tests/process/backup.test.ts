@@ -2,6 +2,7 @@ import { Database } from 'bun:sqlite';
 import { afterEach, beforeEach, describe, expect, test } from 'bun:test';
 import { copyFileSync, mkdirSync, readdirSync, readFileSync, statSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { damageFile } from '../support/damage.ts';
 import { doorsOf, tokenOf } from '../support/http.ts';
 import { testDatabaseUrl } from '../support/postgres.ts';
 import {
@@ -60,18 +61,6 @@ async function answersTo(server: Server, tokens: readonly string[]): Promise<num
   const doors = doorsOf(server.url);
   const asked = tokens.flatMap((token) => [doors.restSession(token), doors.webSession(token)]);
   return (await Promise.all(asked)).map(({ status }) => status);
-}
-
-/** Overwrites the root page of a table that no restore reads. */
-function zeroPermissions(file: string): void {
-  const copy = new Database(file, { readonly: true });
-  const [[root = 0] = []] = copy
-    .query("select rootpage from sqlite_schema where name = 'permissions'")
-    .values() as number[][];
-  copy.close();
-  const bytes = readFileSync(file);
-  bytes.fill(0, (root - 1) * 4096, root * 4096);
-  writeFileSync(file, bytes);
 }
 
 const database = () => join(ground.directory, 'cardea.db');
@@ -189,7 +178,7 @@ describe('a restore', () => {
     };
     const sources: [file: string, sentence: RegExp][] = [
       [make('cut.db', (file) => truncateSync(file, statSync(file).size / 2)), /is damaged|is not a sound database/],
-      [make('holed.db', zeroPermissions), /is damaged/],
+      [make('holed.db', damageFile), /is damaged/],
       [make('text.db', (file) => writeFileSync(file, 'not a database '.repeat(900))), /is not a sound database/],
       [make('empty.db', (file) => truncateSync(file, 0)), /is not a sound database/],
       [make('other.db', edit('drop table meta')), /is not a sound database/],
