@@ -193,15 +193,15 @@ function listen(
   };
 }
 
-/** Logs what befalls the store. @returns a promise of its breaking */
+/** Logs what befalls the store. @returns a promise of its breaking in a way that a new process may overcome */
 function listenToHealth(health: Health, log: Log): Promise<Error> {
   const { promise, resolve } = Promise.withResolvers<Error>();
   health.listen((event) => {
     if (event.kind === 'full') log.error('store.disk_full', { consequence: 'logins are refused' });
     if (event.kind === 'space_back') log.warn('store.space_back');
     if (event.kind !== 'broken') return;
-    log.error('store.broken', { error: event.error });
-    resolve(event.error);
+    log.error('store.broken', { error: event.error, readOnly: event.readOnly });
+    if (!event.readOnly) resolve(event.error);
   });
   return promise;
 }

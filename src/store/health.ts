@@ -2,13 +2,16 @@
  * What has befallen a SQLite file, as its connections see it: whether it may still be written, and whether the disk is full. Each
  * process has its own view of it.
  */
-import { rmSync, statSync } from 'node:fs';
+import { closeSync, openSync, rmSync, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { StoreError } from './errors.ts';
 
 export type HealthEvent =
-  /** Something that SQLite cannot recover from happened; nothing is written by this process any more. */
-  | { readonly kind: 'broken'; readonly error: Error }
+  /**
+   * Something that SQLite cannot recover from happened; nothing is written by this process any more. On a disk that has become
+   * read-only a new process could not even start, so this one goes on reading.
+   */
+  | { readonly kind: 'broken'; readonly error: Error; readonly readOnly: boolean }
   /** The disk is full: the reserve was given up, so that sessions can be ended. */
   | { readonly kind: 'full' }
   /** There is space again, and a new reserve. */
@@ -44,13 +47,13 @@ export function reservePath(file: string): string {
 
 export function createHealth(file: string): Health {
   let inode: number | undefined;
-  let broken: Error | null = null;
+  let broken: Extract<HealthEvent, { kind: 'broken' }> | null = null;
   let full = false;
   let tell: (event: HealthEvent) => void = () => undefined;
   const breakDown = (error: Error) => {
     if (broken !== null) return;
-    broken = error;
-    tell({ kind: 'broken', error });
+    broken = { kind: 'broken', error, readOnly: isReadOnly(dirname(file)) };
+    tell(broken);
   };
   const setFull = (now: boolean) => {
     if (now) giveUpReserve(file);
@@ -59,7 +62,7 @@ export function createHealth(file: string): Health {
     tell({ kind: now ? 'full' : 'space_back' });
   };
   return {
-    broken: () => broken,
+    broken: () => broken?.error ?? null,
     isFull: () => full,
     setFull,
     note(error) {
@@ -73,14 +76,26 @@ export function createHealth(file: string): Health {
     },
     requireSound() {
       if (broken === null && statSync(file, { throwIfNoEntry: false })?.ino !== inode) breakDown(moved());
-      if (broken !== null) throw new StoreError('unavailable', broken);
+      if (broken !== null) throw new StoreError('unavailable', broken.error);
     },
     listen(listener) {
       tell = listener;
-      if (broken !== null) tell({ kind: 'broken', error: broken });
+      if (broken !== null) tell(broken);
       if (full) tell({ kind: 'full' });
     },
   };
+}
+
+/** After an error the kernel may leave a file system readable only; it says so when a file is made, not when it is asked. */
+function isReadOnly(directory: string): boolean {
+  const probe = join(directory, 'write-probe');
+  try {
+    closeSync(openSync(probe, 'w', 0o600));
+    rmSync(probe, { force: true });
+    return false;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'EROFS';
+  }
 }
 
 function giveUpReserve(file: string): void {

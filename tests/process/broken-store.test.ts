@@ -14,6 +14,7 @@ import {
   startServing,
 } from '../support/program.ts';
 import { startTestServer } from '../support/server.ts';
+import { makeSmallDisk, missingForSmallDisk, type SmallDisk } from '../support/small-disk.ts';
 
 const john = { login: 'jsmith@example.com', password: 'Sup3r$ecret!' };
 
@@ -137,5 +138,33 @@ describe.skipIf(strace === null)(`F04, TS13: a flush that fails${suffix}`, () =>
     expect(program.output()).toMatch(/"event":"store\.broken"[^\n]*SQLITE_IOERR_FSYNC/);
     const next = await startServing(ground.env);
     for (const token of tokens.slice(1)) expect((await doorsOf(next.url).restSession(token)).status).toBe(200);
+  });
+});
+
+const diskSuffix = missingForSmallDisk === undefined ? '' : ` (skipped: needs ${missingForSmallDisk})`;
+
+describe.skipIf(missingForSmallDisk !== undefined)(`F06: a disk that becomes read-only${diskSuffix}`, () => {
+  let disk: SmallDisk;
+  afterEach(() => disk.remove());
+
+  test('checks go on, changes are refused as unavailable, and the process stays: a new one could not start', async () => {
+    disk = makeSmallDisk(48);
+    const own = makeGround({ CARDEA_DATA: join(disk.path, 'data') });
+    await fillGround(own);
+    const server = await startServing(own.env);
+    const token = await login(server);
+    const doors = doorsOf(server.url);
+    disk.turnReadOnly();
+    for (let count = 0; count < 10; count += 1) {
+      expect((await doors.restLogin(john.login, john.password)).status).toBe(503);
+      expect((await doors.restLogout(token)).status).toBe(503);
+      expect((await doors.restSession(token)).status).toBe(200);
+      expect((await doors.webSession(token)).status).toBe(200);
+    }
+    expect((await fetch(`${server.url}/readyz`)).status).toBe(503);
+    expect(server.output()).toMatch(/"event":"store\.broken"[^\n]*"readOnly":true/);
+    server.signal('SIGTERM');
+    await server.exited;
+    own.remove();
   });
 });

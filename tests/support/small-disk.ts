@@ -1,13 +1,15 @@
-import { closeSync, mkdtempSync, openSync, rmSync, writeSync } from 'node:fs';
+import { closeSync, mkdirSync, mkdtempSync, openSync, rmSync, writeSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
-/** A file system of a few megabytes in memory, which a test may fill. */
+/** A file system of a few megabytes of its own, which a test may fill or break. */
 export type SmallDisk = {
   readonly path: string;
   /** Takes all the space that is left. */
   readonly fill: () => void;
   readonly free: () => void;
+  /** As after a broken disk: what is there can be read, and nothing can be written any more. */
+  readonly turnReadOnly: () => void;
   /** Takes it off; nobody may have a file of it open. */
   readonly remove: () => void;
 };
@@ -19,24 +21,29 @@ function findMissing(): string | undefined {
   if (process.platform !== 'linux') return 'Linux';
   if (process.getuid?.() !== 0) return 'root';
   try {
-    makeSmallDisk(1).remove();
+    makeSmallDisk(8).remove();
     return undefined;
   } catch {
-    return 'the right to mount tmpfs';
+    return 'mkfs.ext4 and the right to mount a loop device';
   }
 }
 
 export function makeSmallDisk(megabytes: number): SmallDisk {
-  const path = mkdtempSync(join(tmpdir(), 'cardea-small-disk-'));
+  const directory = mkdtempSync(join(tmpdir(), 'cardea-small-disk-'));
+  const [image, path] = [join(directory, 'image'), join(directory, 'mounted')];
   const filler = join(path, 'filler');
-  run('mount', '-t', 'tmpfs', '-o', `size=${megabytes}m,mode=0700`, 'tmpfs', path);
+  mkdirSync(path);
+  run('truncate', '-s', `${megabytes}M`, image);
+  run('mkfs.ext4', '-q', '-F', image);
+  run('mount', '-o', 'loop', image, path);
   return {
     path,
     fill: () => fillUp(filler),
     free: () => rmSync(filler, { force: true }),
+    turnReadOnly: () => run('mount', '-o', 'remount,abort', path),
     remove() {
       run('umount', '-l', path);
-      rmSync(path, { recursive: true });
+      rmSync(directory, { recursive: true });
     },
   };
 }
