@@ -48,6 +48,8 @@ const pragmas = [
   ['trusted_schema', 'off', 0],
   ['cell_size_check', 'on', 1],
   ['mmap_size', '0', 0],
+  // The log's file does not stay as long as it once was.
+  ['journal_size_limit', '8388608', 8_388_608],
 ] as const;
 
 function configure(db: Database): void {

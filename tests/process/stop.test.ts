@@ -57,6 +57,8 @@ describe('F21: SIGTERM', () => {
     expect(readdirSync(ground.directory).sort()).toEqual([
       'cardea.db',
       'cardea.lock',
+      'database-mark.json',
+      'reserve.bin',
       'signing-keys.json',
       'tls-cert.pem',
       'tls-key.pem',
