@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { type Core, nameFailure } from '../../core/index.ts';
-import { readBody, refuseRepeated } from '../../http/body.ts';
+import { drainBody, readBody, refuseRepeated } from '../../http/body.ts';
 import type { Door, Exchange, Route } from '../../http/door.ts';
 import { HttpFault } from '../../http/faults.ts';
 import { securityHeaders } from '../../http/headers.ts';
@@ -59,6 +59,7 @@ async function answerOperation(
   const caller = { ...exchange.caller, requestId: transactionId };
   try {
     refuseRepeated(request, ['authorization', tokenHeader]);
+    if (!operation.readsBody) await drainBody(request, bodyLimit);
     const body = operation.readsBody ? await readLoginMembers(request) : {};
     const { data, token } = await operation.run({ core, settings, caller, request, body, transactionId });
     const envelope = {

@@ -44,6 +44,7 @@ export const operations: readonly Operation[] = [
 const bodyLimit = 16_384;
 
 async function showSession({ core: cardea, caller, request, found }: Call): Promise<Outcome> {
+  await drainBody(request, bodyLimit);
   const context = await requireContext(cardea, found, caller);
   if (context.stepDue) throw new core.CoreError('step_due');
   const accountId = readAccountChoice(request.headers.get('x-account-id'), context);
