@@ -12,7 +12,11 @@ const jsonFaces = faces.filter(({ kind }) => kind !== 'SessionID');
 const isAppliance = ({ kind }: Face) => kind === 'appliance token' || kind === 'web port token';
 /** What each door calls the members of its login. */
 const membersOf = ({ kind }: Face): readonly [string, string] =>
-  kind === 'REST token' ? ['login', 'password'] : kind === 'web token' ? ['email', 'password'] : ['username', 'password'];
+  kind === 'REST token'
+    ? ['login', 'password']
+    : kind === 'web token'
+      ? ['email', 'password']
+      : ['username', 'password'];
 
 const ground = useAttackGround();
 
@@ -45,7 +49,9 @@ describe.each(jsonFaces.map((face) => [face.name, face] as const))('attacks B at
     ),
   );
 
-  const wronglyTyped = mistypedJson.filter(([what]) => !isAppliance(face) || /utf|latin|gzip|deflate|br|zstd/.test(what));
+  const wronglyTyped = mistypedJson.filter(
+    ([what]) => !isAppliance(face) || /utf|latin|gzip|deflate|br|zstd/.test(what),
+  );
   test.each(wronglyTyped)('B07 B09 B12 B13 %s: T415, and nothing is unpacked', (_what, headers) =>
     expectFault(
       face,

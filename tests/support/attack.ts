@@ -23,7 +23,7 @@ const longestRecord = 2_048;
 /** What a whole group may leave behind in this process, where every server and client of the run lives. */
 const mostKeptBytes = 256 * 1024 * 1024;
 /** The clock stands still, so that what is spent of an allowance never comes back. */
-const unlimited = { CARDEA_LIMITS_CHECKS_PER_SECOND: '1000000' };
+const unlimited = { CARDEA_LIMITS_CHECKS_PER_SECOND: '1000000', CARDEA_SESSION_MAX_PER_USER: '10000' };
 
 /** Starts a server with every door before the tests of a `describe`; afterwards it must be as small and as well as before. */
 export function useAttackGround(settings: Readonly<Record<string, string>> = {}): AttackGround {
