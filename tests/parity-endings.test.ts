@@ -206,7 +206,7 @@ const oneByOne = sessionKinds.map((kind): Way => {
   return { name: `the end of one session at the machine, that of the ${kind}`, act, ends: [kind] };
 });
 
-describe.each(engines.map((engine) => [engine]))('what is ended is refused at every door at once, on %s', (engine) => {
+describe.each(engines.map((engine) => [engine]))('S01 S03 S04 S07 S08 J27: what is ended is refused at every door at once, on %s', (engine) => {
   let server: TestServer;
   beforeAll(async () => {
     server = await startTestServer({ engine, settings: allDoors });
@@ -225,7 +225,7 @@ describe.each(engines.map((engine) => [engine]))('what is ended is refused at ev
     }
   });
 
-  test('12 h after the login every session ends in spite of use and refresh, and not a second earlier', async () => {
+  test('S09 S10: 12 h after the login every session ends in spite of use and refresh, and not a second earlier', async () => {
     const who = await addKeyHolder(server, 'twelve-hours');
     const secrets = { ...(await openAll(server, who)) };
     const useAll = async (expected: 'let in' | 'refused') => {
