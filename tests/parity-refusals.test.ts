@@ -1,21 +1,10 @@
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
 import { demoKey, demoUsers } from '../src/cli/demo-data.ts';
-import {
-  accepted,
-  allDoors,
-  type Answer,
-  appliance,
-  type Kind,
-  kinds,
-  openAll,
-  placeNames,
-  places,
-} from './support/four-doors.ts';
+import { accepted, allDoors, appliance, type Kind, kinds, openAll, placeNames, places } from './support/four-doors.ts';
 import { startTestServer, type TestServer } from './support/server.ts';
 import * as rest from './support/ecgrid.ts';
 import { logins, timeless } from './support/login-ways.ts';
 import { call } from './support/soap.ts';
-import { faultText } from './support/soap-answer.ts';
 import * as web from './support/user-session.ts';
 import { addUser, testPassword } from './support/users.ts';
 
