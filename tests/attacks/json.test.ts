@@ -61,7 +61,7 @@ describe.each(jsonFaces.map((face) => [face.name, face] as const))('attacks B at
   );
 
   if (isAppliance(face)) {
-    test('B13 a form, XML, multipart and text are T415 where the body is no JSON; JSON counts whatever its type', async () => {
+    test('L15 B13 a form, XML, multipart and text are T415 where the body is no JSON; JSON counts whatever its type', async () => {
       const types = ['application/x-www-form-urlencoded', 'text/xml', 'multipart/form-data; boundary=x', 'text/plain'];
       const typed = (type: string, body: string) => ({ lines: [loginLine(face), `Content-Type: ${type}`], body });
       const bodies = ['username=a&password=b', '<a/>', '--x\r\n\r\n{}\r\n--x--', '[{}]'];
@@ -86,7 +86,7 @@ describe.each(jsonFaces.map((face) => [face.name, face] as const))('attacks B at
     ]);
   });
 
-  test('B03 B05 B06 B15 B17 odd but well-formed members: what is not asked for is ignored, what is asked for is judged', async () => {
+  test('L02 B03 B05 B06 B15 B17 odd but well-formed members: what is not asked for is ignored, what is asked for is judged', async () => {
     const pair = `"${name}":"nobody-at-all","${password}":"nothing"`;
     const ignored = [
       `{${pair}}`,

@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'bun:test';
 import { demoKey, demoUsers } from '../../src/cli/demo-data.ts';
+import { createFirstAdministrator } from '../../src/core/index.ts';
 import { useAttackGround } from '../support/attack.ts';
 import * as rest from '../support/ecgrid.ts';
 import { fingerprint } from '../support/fingerprint.ts';
@@ -8,12 +9,14 @@ import {
   allDoors,
   type Answer,
   appliance,
+  caller,
   expectEverywhere,
   kinds,
   openAll,
 } from '../support/four-doors.ts';
 import { type Login, logins } from '../support/login-ways.ts';
 import { startTestServer, type TestServer } from '../support/server.ts';
+import { call, soapLogin } from '../support/soap.ts';
 import * as web from '../support/user-session.ts';
 import { addUser, testPassword } from '../support/users.ts';
 
@@ -157,6 +160,58 @@ describe('attacks L at all doors together', () => {
       }
     } finally {
       await server.close();
+    }
+  });
+
+  test('L14 a new password that is common, has the login in it, is the current one or only blanks: refused with a reason, at both doors', async () => {
+    const { server } = ground;
+    const holder = await addKeyHolder(server, 'l14-holder');
+    const { token } = await rest.login(server, holder);
+    const SessionID = await soapLogin(server, holder);
+    for (const newPassword of [
+      'password1234',
+      'l14-holder',
+      holder.password,
+      ' '.repeat(12),
+      'short',
+      'x'.repeat(1_025),
+    ]) {
+      const body = { currentPassword: holder.password, newPassword };
+      const answer = await rest.rest(server, 'PUT', '/v2/auth/password', { headers: rest.bearer(token), body });
+      rest.expectRefusal(answer, 400, 'InvalidParameter', /^newPassword /);
+      const change = { SessionID, OldPassword: holder.password, NewPassword: newPassword };
+      const soap = await call(server, 'ChangePassword', change);
+      expect(soap.text).toMatch(/<faultstring>Invalid parameter: NewPassword<\/faultstring>/);
+      for (const { text } of [answer, soap]) expect(text).not.toContain(`>${newPassword}`);
+    }
+    expect((await rest.login(server, holder)).userId).toBe(holder.id);
+  });
+
+  test('L23 the first administrator’s secret after its change, and after 24 hours: C401 by every way', async () => {
+    for (const how of ['changed', 'late'] as const) {
+      let first = '';
+      const settings = { ...allDoors, CARDEA_THROTTLE_FREE_TRIES: '100' };
+      const server = await startTestServer({
+        settings,
+        prepare: async (core) => {
+          first = (await createFirstAdministrator(core, caller)) ?? '';
+        },
+      });
+      try {
+        const { token } = await rest.login(server, { login: 'admin', password: first });
+        const body = { currentPassword: first, newPassword: 'nine herons on a pond' };
+        if (how === 'late') server.clock.advance(24 * 3_600);
+        else
+          expect(
+            (await rest.rest(server, 'PUT', '/v2/auth/password', { headers: rest.bearer(token), body })).status,
+          ).toBe(200);
+        for (const [way, login] of ways) {
+          const { status } = await login(server, 'admin', first);
+          expect({ way, status }).toEqual({ way, status: isSoap(way) ? (way.includes('1.2') ? 400 : 500) : 401 });
+        }
+      } finally {
+        await server.close();
+      }
     }
   });
 });
