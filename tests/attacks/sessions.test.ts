@@ -9,42 +9,23 @@ import {
   accepted,
   addKeyHolder,
   allDoors,
-  type Answer,
-  appliance,
   expectEverywhere,
-  type Kind,
   open,
   openAll,
   places,
   sessionKinds,
 } from '../support/four-doors.ts';
+import { logouts } from '../support/logouts.ts';
 import { makeToken, readClaims, readSigningKey } from '../support/jwt.ts';
-import { startTestServer, type TestServer } from '../support/server.ts';
+import { startTestServer } from '../support/server.ts';
 import { call, fieldsOf, resultOf } from '../support/soap.ts';
 import * as web from '../support/user-session.ts';
 
 const { john, admin } = demoUsers;
 const ground = useAttackGround();
 
-const end = (headers: (secret: string) => Record<string, string>) => (server: TestServer, secret: string) =>
-  appliance(server, 'DELETE', '/api/admin/v1/sessions', headers(secret));
-const restEnd = (server: TestServer, secret: string) =>
-  rest.rest(server, 'POST', '/v2/auth/logout', { headers: rest.bearer(secret) });
-
-/** How a session of each kind is ended by who holds it. */
-const logouts: Readonly<Record<string, (server: TestServer, secret: string) => Promise<Answer>>> = {
-  'REST token': restEnd,
-  'web token': (server, secret) => web.logout(server, web.bearer(secret)),
-  'web token by key': restEnd,
-  cookie: (server, secret) =>
-    web.logout(server, { Cookie: `__Host-cardea=${secret}`, 'Sec-Fetch-Site': 'same-origin' }),
-  SessionID: (server, secret) => call(server, 'Logout', { SessionID: secret }),
-  'appliance token': end((secret) => ({ 'x-hm-authorization': secret })),
-  'web port token': end((secret) => ({ Authorization: secret })),
-};
-
 describe.each(sessionKinds.map((kind) => [kind] as const))('attacks S: a session by %s', (kind) => {
-  const logout = logouts[kind] as (server: TestServer, secret: string) => Promise<Answer>;
+  const logout = logouts[kind];
 
   test('S01 S02 S03 after its logout A401 at every door, also for a second logout; its sibling goes on', async () => {
     const { server } = ground;
@@ -176,9 +157,7 @@ describe('attacks S26: other readers of the store', () => {
       other.run('begin');
       other.query('select count(*) from sessions').get();
       for (const kind of sessionKinds) {
-        expect(
-          (await (logouts[kind] as NonNullable<(typeof logouts)[string]>)(server, secrets[kind as Kind])).status,
-        ).toBe(200);
+        expect((await logouts[kind](server, secrets[kind])).status).toBe(200);
         await expectEverywhere(server, kind, secrets[kind], 'refused');
       }
       other.run('commit');
