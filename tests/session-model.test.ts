@@ -5,7 +5,7 @@ import { authenticate, endAll, endOne, generateApiKey, revokeApiKey } from '../s
 import * as rest from './support/ecgrid.ts';
 import { addKeyHolder, allDoors, caller, open, sessionKinds } from './support/four-doors.ts';
 import { logouts } from './support/logouts.ts';
-import { tries } from './support/seeds.ts';
+import { commandLists, tries } from './support/seeds.ts';
 import { engines, startTestServer, type TestServer } from './support/server.ts';
 import {
   absoluteSeconds,
@@ -259,7 +259,7 @@ describe.each(engines.map((engine) => [engine]))('the life of sessions at all do
       for (const session of model.sessions) await check(model, server, session);
       for (const user of model.users) await checkUser(server, user);
     };
-    const settings = tries(engine === 'sqlite' ? 15 : 8);
-    await fc.assert(fc.asyncProperty(fc.commands(commands, { maxCommands: 60, size: 'max' }), run), settings);
+    const settings = tries(engine === 'sqlite' ? 10 : 5);
+    await fc.assert(fc.asyncProperty(fc.commands(commands, commandLists(60)), run), settings);
   }, 120_000);
 });
