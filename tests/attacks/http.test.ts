@@ -1,4 +1,6 @@
 import { describe, expect, test } from 'bun:test';
+import { connect } from 'node:net';
+import * as fc from 'fast-check';
 import { demoUsers } from '../../src/cli/demo-data.ts';
 import { lastBody, sendAndLeave, sendRaw, statuses } from '../../src/http/raw-client.ts';
 import { type AttackRow, expectHealthy, expectNothingInside, underAttack, useAttackGround } from '../support/attack.ts';
@@ -6,6 +8,7 @@ import { faces } from '../support/door-faces.ts';
 import { bytesOf, comparable, type Sent } from '../support/face-exchange.ts';
 import { open } from '../support/four-doors.ts';
 import { exchangeBytes } from '../support/hcx.ts';
+import { tries } from '../support/seeds.ts';
 import { readAnswer } from '../support/user-session.ts';
 
 const { john } = demoUsers;
@@ -198,6 +201,50 @@ describe.each(each)('attacks H at %s: bytes in a row', (_, face) => {
     });
   });
 });
+
+describe.each(each)('attacks H at %s: mutated requests', (_, face) => {
+  test('H01 H02 H05 H06 150 good requests with some bytes changed, cut, doubled or added: no 5xx, no insides, all is well', async () => {
+    const whole = bytesOf(face.check(await open(ground.server, john, face.kind)));
+    const mutation = fc.record({
+      at: fc.nat(whole.length - 1),
+      how: fc.constantFrom('change', 'cut', 'double', 'add'),
+      bytes: fc.uint8Array({ minLength: 1, maxLength: 4 }),
+    });
+    await underAttack(ground, () =>
+      fc.assert(
+        fc.asyncProperty(fc.array(mutation, { minLength: 1, maxLength: 4 }), async (mutations) => {
+          const bent = mutations.reduce<Uint8Array>(
+            (bytes, { at, how, bytes: some }) => bend(bytes, at, how, some),
+            whole,
+          );
+          const received = await sendAndEnd(ground.port, bent);
+          const known = face.kind === 'SessionID' ? [500, 503, 505] : [503, 505];
+          expect(statuses(received).filter((status) => status >= 500 && !known.includes(status))).toEqual([]);
+          expectNothingInside(received);
+        }),
+        tries(150),
+      ),
+    );
+  });
+});
+
+function bend(bytes: Uint8Array, at: number, how: string, some: Uint8Array): Uint8Array {
+  const [before, after] = [bytes.subarray(0, at), bytes.subarray(at)];
+  if (how === 'cut') return Buffer.concat([before, after.subarray(some.length)]);
+  if (how === 'double') return Buffer.concat([before, after.subarray(0, 40), after]);
+  return Buffer.concat([before, some, how === 'add' ? after : after.subarray(some.length)]);
+}
+
+/** Sends and says that nothing more will come, so that a server that waits for the rest of a body gives up. */
+function sendAndEnd(port: number, bytes: Uint8Array): Promise<string> {
+  const closed = Promise.withResolvers<string>();
+  let received = '';
+  const socket = connect(port, '127.0.0.1', () => socket.end(bytes));
+  socket.on('data', (data) => (received += data.toString('latin1')));
+  socket.on('error', () => {});
+  socket.on('close', () => closed.resolve(received));
+  return closed.promise;
+}
 
 describe('attacks H on the TLS listener', () => {
   test.each(notHttp)('%s: X there too', async (_, { lines, after = '' }) => {

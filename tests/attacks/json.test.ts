@@ -29,7 +29,7 @@ async function send(sent: Sent): Promise<string> {
 /** Fails the test unless the login at this door answers the whole of one fault, whatever of these is sent. */
 async function expectFault(face: Face, fault: FaultName, all: readonly Sent[]): Promise<void> {
   for (const sent of all) {
-    const received = await underAttack(ground, () => send(sent));
+    const received = await underAttack(ground, () => send(sent), 1);
     expect(comparable(received)).toEqual(face.answers[fault]);
   }
 }

@@ -48,9 +48,15 @@ export function useAttackGround(settings: Readonly<Record<string, string>> = {})
 
 /**
  * Runs an attack while a healthy client asks for its session, and holds the server to what the list promises for every bad input: it
- * answers in time, calls nobody, takes no mistake of its own down, keeps its log records short, and the healthy client notices nothing.
+ * answers in time, calls nobody, takes no mistake of its own down, keeps its log records few and short, and the healthy client notices
+ * nothing.
+ * @param mostRecords one for each bad input, where their number is known
  */
-export async function underAttack<T>(ground: AttackGround, act: () => Promise<T>): Promise<T> {
+export async function underAttack<T>(
+  ground: AttackGround,
+  act: () => Promise<T>,
+  mostRecords = Number.POSITIVE_INFINITY,
+): Promise<T> {
   const { server, canary } = ground;
   const logged = server.log.length;
   const startMs = performance.now();
@@ -58,6 +64,7 @@ export async function underAttack<T>(ground: AttackGround, act: () => Promise<T>
   expect(performance.now() - startMs).toBeLessThan(longestWaitMs);
   await expectHealthy(ground);
   expect(canary.calls()).toBe(0);
+  expect(server.log.length - logged).toBeLessThanOrEqual(mostRecords);
   for (const line of server.log.slice(logged)) expectSoundRecord(line);
   expect(({} as Record<string, unknown>)['polluted']).toBeUndefined();
   return result;
