@@ -26,7 +26,7 @@ function newToken(sub = '4821'): string {
   const claims = {
     iss: expected.tokenIssuer,
     aud: expected.tokenAudience,
-    sub: String(1 + Math.floor(Math.random() * 1e6)),
+    sub,
   };
   return signToken(signing, { ...claims, sid: newSessionId(), jti: newTokenId(), iat: now, exp: now + 3_600 });
 }

@@ -60,6 +60,18 @@ describe.each(jsonFaces.map((face) => [face.name, face] as const))('attacks B at
     ),
   );
 
+  test('B07 B13 two charsets, in one header or in two: T415, whichever comes first', () =>
+    expectFault(
+      face,
+      'wrong media type',
+      [['utf-8; charset=utf-7'], ['utf-7; charset=utf-8'], ['utf-8', 'utf-16'], ['utf-16', 'utf-8']].map(
+        (charsets) => ({
+          lines: [loginLine(face), ...charsets.map((charset) => `Content-Type: application/json; charset=${charset}`)],
+          body: '{"x":0}',
+        }),
+      ),
+    ));
+
   if (isAppliance(face)) {
     test('L15 B13 a form, XML, multipart and text are T415 where the body is no JSON; JSON counts whatever its type', async () => {
       const types = ['application/x-www-form-urlencoded', 'text/xml', 'multipart/form-data; boundary=x', 'text/plain'];

@@ -85,9 +85,10 @@ async function answerOperation(
 async function readLoginMembers(request: Request): Promise<Readonly<Record<string, unknown>>> {
   const bytes = await readBody(request, bodyLimit);
   const type = request.headers.get('content-type')?.toLowerCase() ?? '';
-  const charset = type.match(/;\s*charset\s*=\s*"?([^";\s]*)"?/)?.[1] ?? 'utf-8';
+  const charsets = [...type.matchAll(/;\s*charset\s*=\s*"?([^";,\s]*)"?/g)].map((match) => match[1]);
   const coding = request.headers.get('content-encoding')?.trim().toLowerCase() ?? 'identity';
-  if (charset !== 'utf-8' || coding !== 'identity') throw new HttpFault('unsupported_media_type');
+  if (charsets.some((charset) => charset !== 'utf-8') || coding !== 'identity')
+    throw new HttpFault('unsupported_media_type');
   const first = bytes.find((byte) => ![0x20, 0x09, 0x0a, 0x0d].includes(byte));
   if (first === 0x7b) return parseJsonObject(bytes);
   const isJson = type === '' || /^application\/json\s*(;|$)/.test(type);
