@@ -17,7 +17,9 @@ const wrongAppliance = {
   text: '{"success":false,"completed":false,"version":"1.0","errorCode":"INVALID_CREDENTIALS","error":"Invalid username or password."}',
 };
 const formLogin: Login = (server, name, password) => {
-  const body = `UserName=${encodeURIComponent(name)}&Password=${encodeURIComponent(password)}`;
+  // A form carries UTF-8, which has no half of a surrogate pair.
+  const [UserName, Password] = [name, password].map((text) => encodeURIComponent(text.toWellFormed()));
+  const body = `UserName=${UserName}&Password=${Password}`;
   const type = 'Content-Type: application/x-www-form-urlencoded';
   return send(server, ['POST /v4.1/prod/ECGridOS.asmx/Login HTTP/1.1', type, `Content-Length: ${body.length}`], body);
 };
