@@ -193,10 +193,12 @@ describe.each(each)('attacks H at %s: bytes in a row', (_, face) => {
     expect(statuses(received).length).toBeGreaterThan(isLogin ? -1 : 0);
   });
 
-  test('H21 100 clients that leave in mid-request or mid-answer: nothing is left behind', async () => {
+  test('H21 clients that leave in mid-request or mid-answer: nothing is left behind', async () => {
     const whole = bytesOf(face.check(await open(ground.server, john, face.kind))).toString('latin1');
     await underAttack(ground, async () => {
-      for (let at = 0; at < 100; at += 1) sendAndLeave(ground.port, at % 2 === 0 ? whole : whole.slice(0, -20));
+      // Of logins no more than the lane takes, or it would shed those of the tests that follow.
+      const times = face.kind === 'web port token' ? 20 : 100;
+      for (let at = 0; at < times; at += 1) sendAndLeave(ground.port, at % 2 === 0 ? whole : whole.slice(0, -20));
       await expectHealthy(ground);
     });
   });
