@@ -14,6 +14,8 @@ export async function serve(): Promise<void> {
   stopOnSignal(app, config, log);
   exitWhenBroken(app, log);
   process.on('SIGHUP', () => void reloadCertificate(app, log));
+  // Nothing here needs it, and a fault would own the machine.
+  if (process.getuid?.() === 0) log.warn('server.started_as_root');
   log.info('server.started', { url: app.url, httpsUrl: app.httpsUrl, store: app.core.store.engine });
 }
 

@@ -38,7 +38,9 @@ async function readiness(url: string): Promise<number> {
 }
 
 function events(program: Program): string[] {
-  return [...program.output().matchAll(/"event":"([^"]+)"/g)].map((match) => match[1] ?? '');
+  const names = [...program.output().matchAll(/"event":"([^"]+)"/g)].map((match) => match[1] ?? '');
+  // A warning that depends on who runs the tests.
+  return names.filter((name) => name !== 'server.started_as_root');
 }
 
 describe('F21: SIGTERM', () => {

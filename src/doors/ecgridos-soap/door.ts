@@ -102,6 +102,8 @@ function readMediaType(request: Request): { type: string; parameters: Map<string
     const equals = part.indexOf('=');
     return [part.slice(0, equals).trim().toLowerCase(), unquote(part.slice(equals + 1).trim())];
   });
+  // A header sent twice arrives as one, and of two encodings neither may be the one that counts.
+  if (new Set(parameters.map(([name]) => name)).size < parameters.length) throw new HttpFault('unsupported_media_type');
   return { type: type.toLowerCase(), parameters: new Map(parameters) };
 }
 
