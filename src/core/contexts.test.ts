@@ -48,6 +48,28 @@ test('users without number are forgotten in bounded memory', () => {
   expect(cache.find('bearer', 'text', 0)).toBeDefined();
 });
 
+test('a refusal is kept for its kind and ten seconds, until any change that concerns everybody', () => {
+  const cache = createContextCache(10, unchanged);
+  cache.keepRefusal('api_key', 'text', 100);
+  expect(cache.isRefused('api_key', 'text', 109)).toBe(true);
+  expect(cache.isRefused('api_key', 'text', 110)).toBe(false);
+  // A clock that was set back must not make it last.
+  expect(cache.isRefused('api_key', 'text', 99)).toBe(false);
+  expect(cache.isRefused('session_guid', 'text', 100)).toBe(false);
+  expect(cache.find('api_key', 'text', 100)).toBeUndefined();
+  cache.forgetAll();
+  expect(cache.isRefused('api_key', 'text', 100)).toBe(false);
+});
+
+test('AVL-02: guesses push no good credential out, and are not kept without end', () => {
+  const cache = createContextCache(10, unchanged);
+  cache.keep('bearer', 'good', contextOf(1), endless, 0);
+  for (let guess = 0; guess < 10_000; guess += 1) cache.keepRefusal('bearer', `guess ${guess}`, 0);
+  expect(cache.find('bearer', 'good', 0)).toBeDefined();
+  expect(cache.isRefused('bearer', 'guess 9999', 0)).toBe(true);
+  expect(cache.isRefused('bearer', 'guess 8000', 0)).toBe(false);
+});
+
 test('AVL-02: ten times as many credentials as it holds leave the last used ones', () => {
   const cache = createContextCache(100, unchanged);
   const used = contextOf(1);
