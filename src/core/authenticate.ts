@@ -1,10 +1,8 @@
 import { after, type Soon, settle } from '../soon.ts';
 import { type ApiKeyRow, apiKeyByDigest } from '../store/api-keys.ts';
-import { type FactRow, factsOfUser } from '../store/directory.ts';
 import { type SessionRow, sessionById, sessionBySecret } from '../store/sessions.ts';
-import type { UserRow } from '../store/users.ts';
 import { isLiveStatus } from './access.ts';
-import { type Credential, type SessionContext, toDirectoryFacts, toUserFacts } from './context.ts';
+import { type Credential, type SessionContext, toUserFacts } from './context.ts';
 import { type Core, nowSeconds } from './core.ts';
 import { CoreError } from './errors.ts';
 import { digestApiKey, digestSecret, type SecretKind, verifyToken } from './tokens.ts';
@@ -98,21 +96,14 @@ function readByKey(core: Core, credential: Credential & { kind: 'api_key' }, now
   return after(core.store.read(apiKeyByDigest(core.store.checks, digest)), ([row]) => {
     const expired = row?.key_expires_at != null && row.key_expires_at <= now;
     if (row === undefined || expired || !isLiveStatus(row.status)) throw apiKeyInvalid;
-    return after(readFacts(core, row), (facts) => {
-      const context = keyContext(row, facts);
-      core.contexts?.keep(credential.kind, credential.key, context, context.expiresAt ?? Number.POSITIVE_INFINITY, now);
-      return context;
-    });
+    const context = keyContext(row);
+    core.contexts?.keep(credential.kind, credential.key, context, context.expiresAt ?? Number.POSITIVE_INFINITY, now);
+    return context;
   });
 }
 
-function readFacts(core: Core, row: UserRow): Soon<FactRow[]> {
-  return core.store.read(factsOfUser(core.store.checks, row.user_id));
-}
-
-function keyContext(row: ApiKeyRow, facts: readonly FactRow[]): SessionContext {
+function keyContext(row: ApiKeyRow): SessionContext {
   return {
-    ...toDirectoryFacts(facts),
     credential: 'api_key',
     user: toUserFacts(row),
     session: null,
@@ -132,28 +123,20 @@ function useSession(
   now: number,
 ): Soon<SessionContext> {
   if (!isSessionLive(row, now)) throw sessionInvalid;
-  return after(readFacts(core, row), (facts) => {
-    if (now >= nextUseOf(row)) return recordUse(core, credential.kind, row, facts, now);
-    const context = sessionContext(credential.kind, row, facts);
-    const goodBefore = Math.min(expiryOf(row), nextUseOf(row));
-    core.contexts?.keep(credential.kind, textOf(credential), context, goodBefore, now);
-    return context;
-  });
+  if (now >= nextUseOf(row)) return recordUse(core, credential.kind, row, now);
+  const context = sessionContext(credential.kind, row);
+  const goodBefore = Math.min(expiryOf(row), nextUseOf(row));
+  core.contexts?.keep(credential.kind, textOf(credential), context, goodBefore, now);
+  return context;
 }
 
 /**
  * Moves the idle limit; the answer promises no more than is recorded. The context is not kept: what was read before the wait may be
  * from before a change.
  */
-async function recordUse(
-  core: Core,
-  kind: Credential['kind'],
-  row: SessionRow,
-  facts: readonly FactRow[],
-  now: number,
-): Promise<SessionContext> {
+async function recordUse(core: Core, kind: Credential['kind'], row: SessionRow, now: number): Promise<SessionContext> {
   const recorded = await core.uses.record(core, row.id, now);
-  return sessionContext(kind, recorded ? { ...row, last_used_at: now } : row, facts);
+  return sessionContext(kind, recorded ? { ...row, last_used_at: now } : row);
 }
 
 /** The first second at which a use is worth recording: it moves the idle limit, where there is one. */
@@ -162,9 +145,8 @@ function nextUseOf(row: SessionRow): number {
   return row.last_used_at + Math.min(recordUseSeconds, row.idle_seconds / 4);
 }
 
-function sessionContext(kind: Credential['kind'], row: SessionRow, facts: readonly FactRow[]): SessionContext {
+function sessionContext(kind: Credential['kind'], row: SessionRow): SessionContext {
   return {
-    ...toDirectoryFacts(facts),
     credential: kind,
     user: toUserFacts(row),
     session: { id: row.id, entry: row.entry },

@@ -54,7 +54,7 @@ export type DirectoryFacts = {
 };
 
 /** Whom a credential stands for, now: an immutable value that every contract's answer is a view of. Instants in seconds. */
-export type SessionContext = DirectoryFacts & {
+export type SessionContext = {
   readonly credential: Credential['kind'] | 'password';
   readonly user: UserFacts;
   /** The session behind the credential; null for an API key, which has none. */
@@ -68,6 +68,9 @@ export type SessionContext = DirectoryFacts & {
   /** The user has to do something elsewhere first (change the password): nearly every operation is closed. */
   readonly stepDue: boolean;
 };
+
+/** A context with everything that any contract prints. */
+export type DescribedContext = SessionContext & DirectoryFacts;
 
 export function toUserFacts(row: UserRow): UserFacts {
   return {

@@ -4,9 +4,10 @@ import { engines } from '../../tests/support/server.ts';
 import { addUser } from '../../tests/support/users.ts';
 import {
   createOrganization,
+  describe as describeContext,
   removeMembership,
   rename,
-  type SessionContext,
+  type DescribedContext,
   setMembership,
   setRolePermissions,
   setUserPermissions,
@@ -39,7 +40,8 @@ describe.each(engines.map((engine) => [engine]))('directory facts on %s', (engin
   }, 30_000);
   afterEach(() => at.close());
 
-  const now = (): Promise<SessionContext> => check(at.core, { kind: 'bearer', token });
+  const now = async (): Promise<DescribedContext> =>
+    describeContext(at.core, await check(at.core, { kind: 'bearer', token }));
 
   test('organizations come with the primary first, then by name in code-point order, then by id', async () => {
     for (const organizationId of [20, 7, 30, 9, 5, 8]) {
@@ -64,7 +66,7 @@ describe.each(engines.map((engine) => [engine]))('directory facts on %s', (engin
 
   test('a user of nothing has empty lists', async () => {
     await addUser(at, { login: 'bea' });
-    const { context } = await signIn(at.core, 'bea');
+    const context = await describeContext(at.core, (await signIn(at.core, 'bea')).context);
     expect([context.memberships, context.roles, context.permissions]).toEqual([[], [], []]);
     expect([context.user.organizationId, context.user.mailboxId]).toEqual([null, null]);
   });

@@ -8,6 +8,7 @@ export {
   type CallerFacts,
   compareCodePoints,
   type Credential,
+  type DescribedContext,
   type Membership,
   type SessionContext,
   type UserFacts,
@@ -23,6 +24,7 @@ export {
   setUserPermissions,
   setUserRoles,
 } from './directory.ts';
+export { describe } from './describe.ts';
 export { CoreError, type ErrorCode, type ErrorDetail } from './errors.ts';
 export { nameFailure } from './failures.ts';
 export { createFirstAdministrator } from './first-start.ts';

@@ -1,11 +1,10 @@
 import { type ApiKeyRow, readApiKey } from '../store/api-keys.ts';
-import { readFacts } from '../store/directory.ts';
 import * as store from '../store/users.ts';
 import { isLiveStatus } from './access.ts';
 import { type AuditEvent, record } from './audit.ts';
 import { authenticate } from './authenticate.ts';
 import { change } from './change.ts';
-import { type CallerFacts, type Credential, type SessionContext, toDirectoryFacts, toUserFacts } from './context.ts';
+import { type CallerFacts, type Credential, type SessionContext, toUserFacts } from './context.ts';
 import { type Core, nowSeconds } from './core.ts';
 import { recordFailure, verifyPassword } from './current-password.ts';
 import { CoreError } from './errors.ts';
@@ -229,7 +228,6 @@ async function describeUser(trx: store.Db, core: Core, userId: number): Promise<
   const row = await store.readUser(trx, userId);
   if (row === undefined) throw new CoreError('login_refused');
   return {
-    ...toDirectoryFacts(await readFacts(trx, userId)),
     credential: 'password',
     user: toUserFacts(row),
     session: null,

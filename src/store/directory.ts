@@ -80,10 +80,6 @@ export const factsOfUser = prepare<FactRow, 'integer'>('integer', (db, userId) =
   return organizations.unionAll(roles).unionAll(direct).unionAll(throughRoles);
 });
 
-export async function readFacts(db: Db, userId: number): Promise<FactRow[]> {
-  return (await db.executeQuery(factsOfUser(db, userId))).rows;
-}
-
 export async function organizationExists(db: Db, id: number): Promise<boolean> {
   return (await db.selectFrom('organizations').select('id').where('id', '=', id).executeTakeFirst()) !== undefined;
 }

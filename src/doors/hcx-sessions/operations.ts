@@ -57,22 +57,28 @@ export const hybridityOperations: readonly Operation[] = ['/hybridity/api/sessio
 function showSession({ core: cardea, request, caller, settings }: Call): Soon<Outcome> {
   return after(requireContext(cardea, request, caller, { basic: true }), (context) => {
     if (context.stepDue) throw new core.CoreError('step_due');
-    return describeSession(settings.installation)(context);
+    return describeSession(cardea, settings.installation, context);
   });
 }
 
-const describeSession = remember((installation: Installation) =>
-  remember((context: core.SessionContext): Outcome => ({ writeData: writeSessionData(context, installation) })),
+function describeSession(cardea: core.Core, installation: Installation, context: core.SessionContext): Soon<Outcome> {
+  return after(core.describe(cardea, context), (described) => writingOf(installation)(described));
+}
+
+const writingOf = remember((installation: Installation) =>
+  remember((context: core.DescribedContext): Outcome => ({ writeData: writeSessionData(context, installation) })),
 );
 
 async function openAdminSession(call: Call): Promise<Outcome> {
   const opened = await openSession(call, call.settings.idleSeconds);
-  return { ...describeSession(call.settings.installation)(opened.context), token: opened.credential };
+  const described = await describeSession(call.core, call.settings.installation, opened.context);
+  return { ...described, token: opened.credential };
 }
 
 async function openHybriditySession(call: Call): Promise<Outcome> {
   const opened = await openSession(call, call.settings.hybridityIdleSeconds);
-  return { writeData: writeHybridityData(opened.context, call.settings.installation), token: opened.credential };
+  const context = await core.describe(call.core, opened.context);
+  return { writeData: writeHybridityData(context, call.settings.installation), token: opened.credential };
 }
 
 function openSession({ core: cardea, caller, body }: Call, idleSeconds: number): Promise<core.OpenedSession> {

@@ -1,6 +1,6 @@
 import { createHash, randomUUID } from 'node:crypto';
 import { z } from 'zod';
-import { CoreError, compareCodePoints, type Membership, type SessionContext } from '../../core/index.ts';
+import { CoreError, compareCodePoints, type Membership, type DescribedContext } from '../../core/index.ts';
 import { HcxError } from './errors.ts';
 
 /** What this installation says of itself to clients of the contract. */
@@ -34,7 +34,7 @@ export type SessionData = {
 export type DataWriter = (transactionId: string) => string;
 
 /** `data` of GET and POST `/api/admin/v1/sessions` (section 4.1 of the contract). */
-export function writeSessionData(context: SessionContext, installation: Installation): DataWriter {
+export function writeSessionData(context: DescribedContext, installation: Installation): DataWriter {
   return writeAround((transactionId) => sessionData(context, transactionId, installation));
 }
 
@@ -46,7 +46,7 @@ function writeAround(view: (transactionId: string) => unknown): DataWriter {
   return (transactionId) => `${before}${transactionId}${behind}`;
 }
 
-function sessionData(context: SessionContext, transactionId: string, installation: Installation): SessionData {
+function sessionData(context: DescribedContext, transactionId: string, installation: Installation): SessionData {
   return {
     user: userView(context, transactionId),
     cloud: { name: installation.cloudName, type: installation.cloudType },
@@ -66,11 +66,11 @@ export type HybridityData = {
 };
 
 /** `data` of POST `/hybridity/api/sessions` (section 4.2); names as real appliances spell them. */
-export function writeHybridityData(context: SessionContext, installation: Installation): DataWriter {
+export function writeHybridityData(context: DescribedContext, installation: Installation): DataWriter {
   return writeAround((transactionId) => hybridityData(context, transactionId, installation));
 }
 
-function hybridityData(context: SessionContext, transactionId: string, installation: Installation): HybridityData {
+function hybridityData(context: DescribedContext, transactionId: string, installation: Installation): HybridityData {
   return {
     certificate: installation.certificate(),
     cloud: { cloudType: 'VC', isVCDGVRDepricated: true, delegateAuthToVCD: false },
@@ -82,7 +82,7 @@ function hybridityData(context: SessionContext, transactionId: string, installat
   };
 }
 
-function userView(context: SessionContext, transactionId: string): UserView {
+function userView(context: DescribedContext, transactionId: string): UserView {
   const organizations = inOrder(context);
   const primary = organizations.find(({ isPrimary }) => isPrimary);
   return {
@@ -96,7 +96,7 @@ function userView(context: SessionContext, transactionId: string): UserView {
 }
 
 /** Primary first, then by key. */
-function inOrder({ memberships }: SessionContext): Membership[] {
+function inOrder({ memberships }: DescribedContext): Membership[] {
   return [...memberships].sort((a, b) => {
     if (a.isPrimary !== b.isPrimary) return a.isPrimary ? -1 : 1;
     return compareCodePoints(a.organizationKey, b.organizationKey);

@@ -47,8 +47,7 @@ const bodyLimit = 16_384;
 
 function showSession({ core: cardea, caller, request, found }: Call): Soon<Outcome> {
   return after(drainBody(request, bodyLimit), () =>
-    after(requireContext(cardea, found, caller), (context) => {
-      if (context.stepDue) throw new core.CoreError('step_due');
+    after(requireDescribed(cardea, found, caller), (context) => {
       const accountId = readAccountChoice(request.headers.get('x-account-id'), context);
       const token = found.credential?.kind === 'bearer' ? found.credential.token : '';
       if (accountId !== undefined) return { body: userSessionView(context, token, accountId) };
@@ -57,8 +56,15 @@ function showSession({ core: cardea, caller, request, found }: Call): Soon<Outco
   );
 }
 
+function requireDescribed(cardea: core.Core, found: Presented, caller: core.CallerFacts): Soon<core.DescribedContext> {
+  return after(requireContext(cardea, found, caller), (context) => {
+    if (context.stepDue) throw new core.CoreError('step_due');
+    return core.describe(cardea, context);
+  });
+}
+
 /** A context is of one credential, so that one token is told with it. */
-const describeSession = remember((context: core.SessionContext) => {
+const describeSession = remember((context: core.DescribedContext) => {
   let told: { readonly token: string; readonly outcome: Outcome } | undefined;
   return (token: string): Outcome => {
     if (told?.token !== token) told = { token, outcome: { body: userSessionView(context, token, undefined) } };
@@ -71,7 +77,8 @@ async function login(call: Call): Promise<Outcome> {
   if (body.cookie && !call.settings.cookieMode) throw new UserSessionError('cookie_mode_off');
   if (body.cookie) requireOwnSite(call);
   const opened = await openSession(call, body);
-  const view = userSessionView(opened.context, body.cookie ? '' : opened.credential, undefined);
+  const context = await core.describe(call.core, opened.context);
+  const view = userSessionView(context, body.cookie ? '' : opened.credential, undefined);
   if (!body.cookie) return { body: view };
   const maxAge = opened.credentialExpiresAt - core.nowSeconds(call.core);
   return { body: view, cookie: sessionCookie(opened.credential, maxAge) };

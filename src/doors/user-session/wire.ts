@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { CoreError, compareCodePoints, type Membership, type SessionContext } from '../../core/index.ts';
+import { CoreError, compareCodePoints, type Membership, type DescribedContext } from '../../core/index.ts';
 import { UserSessionError } from './errors.ts';
 
 export type AccountView = {
@@ -33,7 +33,7 @@ export type UserSessionView = {
  * @param accountId what the client chose by `x-account-id`, judged already; undefined for the primary account
  */
 export function userSessionView(
-  context: SessionContext,
+  context: DescribedContext,
   token: string,
   accountId: string | undefined,
 ): UserSessionView {
@@ -78,7 +78,7 @@ function toInstant(seconds: number): string {
  * The account that `x-account-id` names.
  * @throws UserSessionError `foreign_account` for anything that is not one of the user's own
  */
-export function readAccountChoice(header: string | null, context: SessionContext): string | undefined {
+export function readAccountChoice(header: string | null, context: DescribedContext): string | undefined {
   if (header === null || header === '' || header === 'null' || header === 'undefined') return undefined;
   const own = context.memberships.some((membership) => String(membership.organizationId) === header);
   if (!own) throw new UserSessionError('foreign_account');
