@@ -13,6 +13,7 @@ import { type RunningServer, startServer } from './http/server.ts';
 import type { Log } from './log.ts';
 import { type CoreOptions, type OpenCore, openCore } from './open-core.ts';
 import { createReadiness, type Readiness } from './readiness.ts';
+import { watchSigningKeys } from './signing-keys.ts';
 import { holdLock } from './store/lock.ts';
 
 /** The plain listener and the TLS one, by the names that the setting `listen` uses. */
@@ -111,6 +112,8 @@ export type App = {
   readonly drain: () => void;
   /** Reads the certificate files again; requests under way on the TLS listener finish with the old one. */
   readonly reloadCertificate: () => Promise<void>;
+  /** Reads the signing keys again. @throws DataDirectoryError for a file that cannot be used; the keys in use stay */
+  readonly reloadKeys: () => void;
   /** Finishes what is under way, at most the configured grace, and closes everything. */
   readonly stop: () => Promise<void>;
 };
@@ -158,6 +161,7 @@ function listen(
     void servers.http.stop(0);
     throw error;
   }
+  const keyWatch = watchSigningKeys(config.data, core.keys, log);
   const stopSweeping = startSweeping(core, sweepEveryMs);
   const grace = config.shutdown.graceMs;
   const retired: Promise<void>[] = [];
@@ -174,9 +178,11 @@ function listen(
       retired.push(retire(grace));
       servers.https = open('https', port);
     },
+    reloadKeys: keyWatch.reload,
     stop: async () => {
       readiness.drain();
       await Promise.all([servers.http?.stop(grace), servers.https?.stop(grace), ...retired]);
+      keyWatch.stop();
       await stopSweeping();
       await opened.close();
       releaseLock();

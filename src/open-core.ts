@@ -5,13 +5,15 @@ import {
   type Clock,
   type Core,
   createBlocklist,
+  createKeyRing,
   createRateLimiter,
   type Hasher,
   type Policy,
   startHasher,
 } from './core/index.ts';
-import { databasePath, loadSigningKeys, prepareDirectory } from './data-directory.ts';
+import { databasePath, prepareDirectory } from './data-directory.ts';
 import type { Log } from './log.ts';
+import { loadSigningKeys } from './signing-keys.ts';
 import { isStoreTrouble } from './store/errors.ts';
 import { ensureInstallation, type InstallationRow, readInstallation } from './store/installation.ts';
 import { migrate, requireCurrentSchema } from './store/migrations/index.ts';
@@ -52,7 +54,7 @@ export async function openCore(options: CoreOptions): Promise<OpenCore> {
   const core: Core = {
     store,
     clock: options.clock ?? Date.now,
-    keys,
+    keys: createKeyRing(keys),
     policy: toPolicy(config, installation),
     hasher,
     blocklist: createBlocklist(config.password.blocklistFile),

@@ -12,8 +12,20 @@ export async function serve(): Promise<void> {
   const app = await startApp({ config, log, prepare: announceFirstAdministrator });
   // Whoever reads the line may send a signal at once.
   stopOnSignal(app, config, log);
-  process.on('SIGHUP', () => void reloadCertificate(app, log));
+  process.on('SIGHUP', () => {
+    reloadKeys(app, log);
+    void reloadCertificate(app, log);
+  });
   log.info('server.started', { url: app.url, httpsUrl: app.httpsUrl, store: app.core.store.engine });
+}
+
+/** The server looks for other keys by itself all the time; asked to, it does so at once. */
+function reloadKeys(app: App, log: Log): void {
+  try {
+    app.reloadKeys();
+  } catch (error) {
+    log.error('signing_keys.not_reloaded', { error });
+  }
 }
 
 /** A certificate that cannot be used leaves the one in use: whoever renews it reads why in the log. */

@@ -34,6 +34,8 @@ export const auditEvents = [
   'user.reset',
   'user.deleted',
   'directory.changed',
+  'signing_key.rotated',
+  'signing_key.replaced',
 ] as const;
 export type AuditEvent = (typeof auditEvents)[number];
 

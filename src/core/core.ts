@@ -2,7 +2,7 @@ import type { Store } from '../store/open.ts';
 import type { Hasher } from './hash-lane.ts';
 import type { Blocklist } from './passwords.ts';
 import type { RateLimiter } from './rates.ts';
-import type { SigningKeys } from './tokens.ts';
+import type { KeyRing } from './signing-keys.ts';
 import type { Turns } from './turns.ts';
 
 /** Milliseconds since 1970; injected so that tests move it. */
@@ -35,7 +35,7 @@ export type Policy = {
 export type Core = {
   readonly store: Store;
   readonly clock: Clock;
-  readonly keys: SigningKeys;
+  readonly keys: KeyRing;
   readonly policy: Policy;
   readonly hasher: Hasher;
   readonly blocklist: Blocklist;

@@ -26,6 +26,7 @@ export { CoreError, type ErrorCode, type ErrorDetail } from './errors.ts';
 export { nameFailure } from './failures.ts';
 export { createFirstAdministrator } from './first-start.ts';
 export { type Hasher, startHasher } from './hash-lane.ts';
+export { endEverySession, readLastTokenEnd, recordKeyRotation } from './key-rotation.ts';
 export { withinLimits } from './limits.ts';
 export { checkPassword, login, loginWithKey } from './login.ts';
 export { createBlocklist, generatePassword } from './passwords.ts';
@@ -43,8 +44,15 @@ export {
   type SessionPolicy,
   type SessionSummary,
 } from './sessions.ts';
+export {
+  createKeyRing,
+  type FormerKey,
+  type KeyRing,
+  type SigningKey,
+  type SigningKeys,
+  toSigningKey,
+} from './signing-keys.ts';
 export { startSweeping, sweepOnce } from './sweep.ts';
-export { type SigningKeys, toSigningKey } from './tokens.ts';
 export { changePassword, resetUser, setPassword } from './user-passwords.ts';
 export {
   changeRole,

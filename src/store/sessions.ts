@@ -105,6 +105,25 @@ export async function renewGeneration(trx: Db, userId: number, generation: numbe
   await query.execute();
 }
 
+/** Ends every session there is, logins in flight included, whatever their rows say: they are of an epoch before. */
+export async function raiseEpoch(trx: Db): Promise<void> {
+  await trx
+    .updateTable('counters')
+    .set((row) => ({ value: sql<number>`${row.ref('value')} + 1` }))
+    .where('name', '=', 'session_epoch')
+    .execute();
+}
+
+/** The second at which the last token of all sessions that have not ended expires; 0 when there is none. */
+export async function readLastTokenEnd(db: Db): Promise<number> {
+  const row = await db
+    .selectFrom('sessions')
+    .select((select) => select.fn.max('live_expires_at').as('end'))
+    .where('ended_at', 'is', null)
+    .executeTakeFirst();
+  return row?.end ?? 0;
+}
+
 /** Ends the sessions that were opened with one of these API keys. */
 export async function endSessionsOfKeys(trx: Db, keyIds: readonly number[], end: SessionEnd): Promise<void> {
   if (keyIds.length === 0) return;

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { type Kysely, sql } from 'kysely';
 import { testDatabaseUrl } from '../../tests/support/postgres.ts';
 import { isDuplicate, StoreError } from './errors.ts';
+import { migrate, requireCurrentSchema } from './migrations/index.ts';
 import { type Engine, openStore, probeStore, type Store, transact } from './open.ts';
 import type { Schema } from './schema.ts';
 
@@ -231,6 +232,18 @@ function suite(engine: Engine): void {
       .execute(async () => {});
     expect(String(await errorOf(running))).toContain('one form');
     await probeStore(store);
+  });
+
+  test('says what is missing before a store is used, and nothing once it is up to date', async () => {
+    const other = engine === 'sqlite' ? join(directory, 'schema.db') : await testDatabaseUrl();
+    const fresh = await openStore({ url: other, create: true });
+    try {
+      await expect(requireCurrentSchema(fresh)).rejects.toThrow('The store has schema 0');
+      await migrate(fresh);
+      await requireCurrentSchema(fresh);
+    } finally {
+      await fresh.close();
+    }
   });
 
   test('many transactions at once each count', async () => {

@@ -24,7 +24,9 @@ function allowedFor(path: string): readonly string[] | undefined {
     case 'open-core.ts':
       return allBut('src/main.ts', 'src/cli/', 'src/app.ts', 'src/doors/', 'src/http/');
     case 'data-directory.ts':
-      return ['src/core/index.ts'];
+      return [];
+    case 'signing-keys.ts':
+      return ['src/core/index.ts', 'src/data-directory.ts', 'src/log.ts'];
     case 'readiness.ts':
       return ['src/store/'];
     case 'store':
@@ -52,6 +54,7 @@ const everything = [
   'log.ts',
   'data-directory.ts',
   'readiness.ts',
+  'signing-keys.ts',
   'doors/',
   'core/',
   'store/',

@@ -60,8 +60,16 @@ function requireKnown(schema: number): void {
 
 /** Number of the last migration applied, 0 for an empty store. */
 export async function readSchema(store: Store): Promise<number> {
-  const tables = await store.lists.introspection.getTables();
-  return tables.some(({ name }) => name === 'meta') ? readNumber(store.lists) : 0;
+  return (await hasMeta(store)) ? readNumber(store.lists) : 0;
+}
+
+/** Not by Kysely's introspection: on PostgreSQL its query binds a boolean, which our drivers refuse. */
+async function hasMeta(store: Store): Promise<boolean> {
+  const found =
+    store.engine === 'sqlite'
+      ? sql<{ name: string | null }>`select name from sqlite_master where type = 'table' and name = 'meta'`
+      : sql<{ name: string | null }>`select to_regclass('meta')::text as name`;
+  return (await found.execute(store.lists)).rows[0]?.name === 'meta';
 }
 
 async function readNumber(db: Kysely<Schema>): Promise<number> {
