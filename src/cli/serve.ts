@@ -16,7 +16,13 @@ export async function serve(): Promise<void> {
     reloadKeys(app, log);
     void reloadCertificate(app, log);
   });
-  log.info('server.started', { url: app.url, httpsUrl: app.httpsUrl, store: app.core.store.engine });
+  const { url, httpsUrl, metricsUrl } = app;
+  log.info('server.started', {
+    url,
+    httpsUrl,
+    ...(metricsUrl !== null && { metricsUrl }),
+    store: app.core.store.engine,
+  });
 }
 
 /** The server looks for other keys by itself all the time; asked to, it does so at once. */

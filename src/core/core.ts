@@ -1,4 +1,5 @@
 import type { Store } from '../store/open.ts';
+import type { Counts } from './counts.ts';
 import type { Hasher } from './hash-lane.ts';
 import type { Blocklist } from './passwords.ts';
 import type { RateLimiter } from './rates.ts';
@@ -40,6 +41,7 @@ export type Core = {
   readonly hasher: Hasher;
   readonly blocklist: Blocklist;
   readonly log: CoreLog;
+  readonly counts: Counts;
   /** Tries to sign in that are under way in this process, by name. */
   readonly loginTurns: Turns;
   /** Accepted checks per principal, and refused credentials per address. */

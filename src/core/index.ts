@@ -12,6 +12,7 @@ export {
   type SessionContext,
   type UserFacts,
 } from './context.ts';
+export { createCounts, outcomes } from './counts.ts';
 export { type Clock, type Core, nowSeconds, type Policy } from './core.ts';
 export {
   createOrganization,

@@ -7,6 +7,7 @@ import { type AuditEvent, record } from './audit.ts';
 import { authenticate } from './authenticate.ts';
 import { type CallerFacts, type Credential, type SessionContext, toDirectoryFacts, toUserFacts } from './context.ts';
 import { type Core, nowSeconds } from './core.ts';
+import { countOutcome } from './counts.ts';
 import { recordFailure, verifyPassword } from './current-password.ts';
 import { CoreError } from './errors.ts';
 import { isNameLike } from './names.ts';
@@ -64,7 +65,11 @@ type Enter<T> = (trx: store.Db, user: store.SignInRow) => Promise<T>;
  * each is counted before, and each spends one password hash.
  * @throws CoreError `login_refused`, `throttled`, `step_due`, `unavailable`; `input_invalid` for a password no user can have
  */
-export async function login(core: Core, input: LoginInput): Promise<OpenedSession> {
+export function login(core: Core, input: LoginInput): Promise<OpenedSession> {
+  return countOutcome(core.counts.logins, loginByPassword(core, input));
+}
+
+async function loginByPassword(core: Core, input: LoginInput): Promise<OpenedSession> {
   const session = await judgePassword(core, input, (trx, user) => open(trx, core, user, null, input));
   return present(core, input.policy, session);
 }
@@ -73,8 +78,8 @@ export async function login(core: Core, input: LoginInput): Promise<OpenedSessio
  * Signs in by password for one request, without a session.
  * @throws CoreError as `login`
  */
-export async function checkPassword(core: Core, input: PasswordInput): Promise<SessionContext> {
-  return judgePassword(core, input, async (trx, user) => {
+export function checkPassword(core: Core, input: PasswordInput): Promise<SessionContext> {
+  const judged = judgePassword(core, input, async (trx, user) => {
     await record(trx, core, 'login.succeeded', {
       actorId: user.id,
       caller: input.caller,
@@ -82,13 +87,18 @@ export async function checkPassword(core: Core, input: PasswordInput): Promise<S
     });
     return describeUser(trx, core, user.id);
   });
+  return countOutcome(core.counts.logins, judged);
 }
 
 /**
  * Signs in by an API key and the name of its owner; the session ends with the key.
  * @throws CoreError `login_refused`, `throttled`, `step_due`, `unavailable`
  */
-export async function loginWithKey(core: Core, input: KeyLoginInput): Promise<OpenedSession> {
+export function loginWithKey(core: Core, input: KeyLoginInput): Promise<OpenedSession> {
+  return countOutcome(core.counts.logins, loginByKey(core, input));
+}
+
+async function loginByKey(core: Core, input: KeyLoginInput): Promise<OpenedSession> {
   const key = await findKey(core, input);
   const owner = key === null ? null : ((await store.readSignIn(core.store.checks, key.user_id)) ?? null);
   const userId = /^apiKey-[1-9]\d{0,8}$/.test(input.keyName) ? Number(input.keyName.slice('apiKey-'.length)) : null;

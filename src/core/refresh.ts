@@ -59,6 +59,7 @@ async function rotate(
   if (live) return { kind: 'opened', session: await replaceToken(trx, core, row, policy, caller) };
   if (successor !== null) return { kind: 'opened', session: successor };
   await store.endSession(trx, row.id, { endedAt: now, reason: 'token_reused' });
+  core.counts.sessionsEnded += 1;
   await record(trx, core, 'session.reuse_detected', {
     actorId: null,
     targetId: row.user_id,

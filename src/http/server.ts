@@ -17,6 +17,8 @@ export type ServerOptions = {
   readonly tls?: { readonly cert: string; readonly key: string };
   /** Told of everything unforeseen, with the id that the answer carries. */
   readonly reportError: (error: unknown, requestId: string) => void;
+  /** Told of every answer. */
+  readonly countAnswer?: (door: string, status: number) => void;
 };
 
 export type RunningServer = {
@@ -79,6 +81,8 @@ export function startServer(options: ServerOptions): RunningServer {
     port: options.port,
     // Development mode shows source text to whoever provokes an error (TH1).
     development: false,
+    // Outside development the runtime shares ports unless told not to: a second server would take half of our requests (TH11).
+    reusePort: false,
     idleTimeout: idleTimeoutSeconds,
     maxRequestBodySize: runtimeBodyLimit,
     ...(options.tls !== undefined && { tls: { ...options.tls, ...tlsRules } }),
@@ -179,7 +183,10 @@ function callEndpoint(house: House, endpoint: Endpoint, exchange: Exchange): Res
 
 /** A handler that returns nothing would otherwise answer 204 (TH1). */
 function sendAnswer(house: House, door: Door, exchange: Exchange, answer: unknown): Response {
-  if (answer instanceof Response) return closeWhereNeeded(house, exchange, answer);
+  if (answer instanceof Response) {
+    house.options.countAnswer?.(door.name, answer.status);
+    return closeWhereNeeded(house, exchange, answer);
+  }
   return answerError(house, door, exchange, new TypeError(`${door.name} gave no Response for ${exchange.path}`));
 }
 
@@ -193,6 +200,7 @@ function answerFault(house: House, door: Door, exchange: Exchange, fault: Fault,
   try {
     const response: unknown = door.answerFault(fault, exchange, detail);
     if (!(response instanceof Response)) throw new TypeError(`${door.name} gave no Response for the fault ${fault}`);
+    house.options.countAnswer?.(door.name, response.status);
     if (closingFaults.has(fault)) response.headers.set('Connection', 'close');
     return closeWhereNeeded(house, exchange, response);
   } catch (error) {

@@ -27,6 +27,8 @@ function allowedFor(path: string): readonly string[] | undefined {
       return [];
     case 'signing-keys.ts':
       return ['src/core/index.ts', 'src/data-directory.ts', 'src/log.ts'];
+    case 'metrics.ts':
+      return ['src/core/index.ts', 'src/log.ts', 'src/store/'];
     case 'readiness.ts':
       return ['src/store/'];
     case 'store':
@@ -53,6 +55,7 @@ const everything = [
   'config.ts',
   'log.ts',
   'data-directory.ts',
+  'metrics.ts',
   'readiness.ts',
   'signing-keys.ts',
   'doors/',

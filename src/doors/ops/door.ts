@@ -1,6 +1,6 @@
-import type { Door, Exchange } from '../../http/door.ts';
+import type { Door, Exchange, Route } from '../../http/door.ts';
 import type { Fault } from '../../http/faults.ts';
-import { jsonAnswer } from '../../http/headers.ts';
+import { answerHeaders, jsonAnswer } from '../../http/headers.ts';
 
 const statuses: Readonly<Record<Fault, number>> = {
   bad_host: 400,
@@ -20,14 +20,16 @@ const retryLater = { 'Retry-After': '2' };
 /**
  * For whoever operates the server: `/healthz` while the process lives, `/readyz` while it can do its work. Neither tells a version.
  * Also the answer to every path that no contract owns.
+ * @param writeMetrics gives the text of `/metrics`; without it there is none
  */
-export function createOps(isReady: () => Promise<boolean>): Door {
+export function createOps(isReady: () => Promise<boolean>, writeMetrics?: () => Promise<string>): Door {
   return {
     name: 'ops',
     owns: [],
     routes: [
       { method: 'GET', path: '/healthz', answer: (exchange) => jsonAnswer(exchange, 200, { status: 'alive' }) },
       { method: 'GET', path: '/readyz', answer: (exchange) => answerReadiness(exchange, isReady) },
+      ...(writeMetrics === undefined ? [] : [metricsRoute(writeMetrics)]),
     ],
     answerFault: (fault, exchange, detail) => {
       const status = statuses[fault];
@@ -35,6 +37,14 @@ export function createOps(isReady: () => Promise<boolean>): Door {
       return jsonAnswer(exchange, status, { status: fault }, { ...allow, ...(status === 503 && retryLater) });
     },
   };
+}
+
+function metricsRoute(write: () => Promise<string>): Route {
+  const answer = async (exchange: Exchange) => {
+    const headers = { 'Content-Type': 'text/plain; version=0.0.4; charset=utf-8', ...answerHeaders(exchange) };
+    return new Response(await write(), { headers });
+  };
+  return { method: 'GET', path: '/metrics', answer };
 }
 
 async function answerReadiness(exchange: Exchange, isReady: () => Promise<boolean>): Promise<Response> {
