@@ -1,5 +1,6 @@
 import type { Server } from 'bun';
 import { adoptRequestId, type Caller, readCaller, type TrustedProxies, trustProxies } from './caller.ts';
+import { createDeadline, type Deadline } from './deadline.ts';
 import type { Door, Exchange } from './door.ts';
 import { type Fault, type FaultDetail, HttpFault } from './faults.ts';
 import { compileRoutes, type Endpoint, findOwner, findPath, type RouteTable } from './route-table.ts';
@@ -13,6 +14,8 @@ export type ServerOptions = {
   readonly fallback: Door;
   /** Addresses and networks whose forwarded headers are believed. */
   readonly trustedProxies: readonly string[];
+  /** How long an answer may take, for tests; the default is what the server promises. */
+  readonly deadlineMs?: number;
   /** PEM texts; with them the listener speaks TLS only. */
   readonly tls?: { readonly cert: string; readonly key: string };
   /** Told of everything unforeseen, with the id that the answer carries. */
@@ -37,6 +40,7 @@ type House = {
   readonly table: RouteTable;
   readonly tls: boolean;
   readonly isProxy: TrustedProxies;
+  readonly deadline: Deadline;
   /** `stopping` refuses what comes; both let every connection go after its next answer. */
   phase: 'serving' | 'retiring' | 'stopping';
 };
@@ -47,6 +51,8 @@ type Listener = Server<undefined>;
 // door does not read the runtime does not keep, and the connection closes with the answer.
 const runtimeBodyLimit = 1024 * 1024 * 1024;
 const idleTimeoutSeconds = 20;
+/** Well before the runtime cuts a connection whose handler is slow, without an answer (TH6). */
+const answerDeadlineMs = 5_000;
 // TLS 1.2 and 1.3 with forward secrecy; the runtime's own list of 1.2 has an old CBC suite (TH12).
 const tlsRules = {
   minVersion: 0x0303,
@@ -74,6 +80,7 @@ export function startServer(options: ServerOptions): RunningServer {
     table: compileRoutes(options.doors, options.fallback),
     tls: options.tls !== undefined,
     isProxy: trustProxies(options.trustedProxies),
+    deadline: createDeadline(options.deadlineMs ?? answerDeadlineMs),
     phase: 'serving',
   };
   const listener = Bun.serve({
@@ -105,6 +112,7 @@ async function endListener(house: House, listener: Listener, phase: House['phase
   await Promise.race([listener.stop(), graceOver.promise]);
   clearTimeout(timer);
   await listener.stop(true);
+  house.deadline.stop();
 }
 
 /** Path and method are judged before the door is asked, so that these faults need no credential. */
@@ -172,13 +180,29 @@ function callEndpoint(house: House, endpoint: Endpoint, exchange: Exchange): Res
   try {
     const answer: unknown = endpoint.answer(exchange);
     if (!(answer instanceof Promise)) return sendAnswer(house, endpoint.door, exchange, answer);
-    return answer.then(
-      (settled: unknown) => sendAnswer(house, endpoint.door, exchange, settled),
-      (error: unknown) => answerError(house, endpoint.door, exchange, error),
-    );
+    return answerInTime(house, endpoint.door, exchange, answer);
   } catch (error) {
     return answerError(house, endpoint.door, exchange, error);
   }
+}
+
+/**
+ * Waits for the answer until the deadline; then the door says that it is busy. The handler runs on: a change that it is making is made
+ * or not as if nobody had hung up, and its outcome is unknown to the caller.
+ */
+function answerInTime(house: House, door: Door, exchange: Exchange, answer: Promise<unknown>): Promise<Response> {
+  return new Promise((resolve) => {
+    const end = house.deadline.watch(() => resolve(answerFault(house, door, exchange, 'too_slow')));
+    answer.then(
+      (settled) => {
+        if (end()) resolve(sendAnswer(house, door, exchange, settled));
+      },
+      (error: unknown) => {
+        if (end()) resolve(answerError(house, door, exchange, error));
+        else if (!(error instanceof HttpFault)) report(house, error, exchange.requestId);
+      },
+    );
+  });
 }
 
 /** A handler that returns nothing would otherwise answer 204 (TH1). */
