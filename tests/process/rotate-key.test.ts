@@ -1,7 +1,8 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'bun:test';
 import { readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
-import { doorsOf, tokenOf } from '../support/http.ts';
+import { type Doors, doorsOf, tokenOf } from '../support/http.ts';
+import { testDatabaseUrl } from '../support/postgres.ts';
 import {
   endPrograms,
   type Finished,
@@ -118,6 +119,37 @@ describe('TOK-07: key rotate beside a running server', () => {
     expect((await doors().restSession(token)).status).toBe(401);
   });
 });
+
+test('TOK-07: of two servers that share database and keys, neither refuses what the other signs, whichever has the new key first', async () => {
+  const own = makeGround({ CARDEA_DATABASE_URL: await testDatabaseUrl(), CARDEA_LIMITS_CHECKS_PER_SECOND: '100000' });
+  try {
+    await fillGround(own);
+    const pair = [await startServing(own.env), await startServing(own.env)].map(({ url }) => doorsOf(url));
+    const [one, other] = pair as [Doors, Doors];
+    const refused: string[] = [];
+    let [checks, done] = [0, false];
+    const load = async (signs: Doors, asks: Doors) => {
+      let token = tokenOf(await signs.restLogin(john.login, john.password));
+      while (!done) {
+        token = tokenOf(await signs.refresh(token));
+        const { status } = await asks.restSession(token);
+        checks += 1;
+        if (status !== 200) refused.push(`${status} after ${checks} checks`);
+      }
+    };
+    const loads = [load(one, other), load(other, one)];
+    for (let count = 0; count < 5; count += 1) {
+      expect((await runProgram(['key', 'rotate'], { env: own.env })).code).toBe(0);
+    }
+    done = true;
+    await Promise.all(loads);
+    expect(checks).toBeGreaterThan(50);
+    expect(refused).toEqual([]);
+  } finally {
+    await endPrograms();
+    own.remove();
+  }
+}, 60_000);
 
 describe('TOK-07: key rotate without a server', () => {
   afterEach(endPrograms);
