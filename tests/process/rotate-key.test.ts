@@ -143,6 +143,15 @@ test('TOK-07: of two servers that share database and keys, neither refuses what 
     }
     done = true;
     await Promise.all(loads);
+    // Every server has looked between the moment the new key verifies and the one at which it signs.
+    const command = runProgram(['key', 'rotate'], { env: own.env });
+    const file = join(own.directory, 'signing-keys.json');
+    const next = () => (JSON.parse(readFileSync(file, 'utf8')) as { next: string | null }).next;
+    while (next() === null) await Bun.sleep(2);
+    const preparedMs = performance.now();
+    while (next() !== null) await Bun.sleep(2);
+    expect(performance.now() - preparedMs).toBeGreaterThan(100);
+    expect((await command).code).toBe(0);
     expect(checks).toBeGreaterThan(50);
     expect(refused).toEqual([]);
   } finally {
