@@ -1,18 +1,20 @@
 import { join } from 'node:path';
 import { type Certificate, certificateDer, loadCertificate } from './certificate.ts';
-import { type Config, ConfigError } from './config.ts';
+import { type Config, ConfigError, metricsAddress } from './config.ts';
 import { type Core, startSweeping } from './core/index.ts';
-import { DataDirectoryError, prepareDirectory } from './data-directory.ts';
+import { DataDirectoryError, databasePath, prepareDirectory } from './data-directory.ts';
 import { createEcgridRest } from './doors/ecgrid-rest/door.ts';
 import { createEcgridosSoap } from './doors/ecgridos-soap/door.ts';
 import { createHcxSessions } from './doors/hcx-sessions/door.ts';
 import { createOps } from './doors/ops/door.ts';
 import { createUserSession } from './doors/user-session/door.ts';
 import type { Door } from './http/door.ts';
-import { type RunningServer, startServer } from './http/server.ts';
+import { type RunningServer, type ServerOptions, startServer } from './http/server.ts';
 import type { Log } from './log.ts';
+import { createMetrics, type Metrics } from './metrics.ts';
 import { type CoreOptions, type OpenCore, openCore, toPlace } from './open-core.ts';
 import { createReadiness, type Readiness } from './readiness.ts';
+import { watchSigningKeys } from './signing-keys.ts';
 import type { Health } from './store/health.ts';
 import { holdLock } from './store/lock.ts';
 import { startTending } from './store/tending.ts';
@@ -30,6 +32,11 @@ type Ground = {
   /** Where clients reach this server, once it listens. */
   readonly ownOrigins: () => readonly string[];
 };
+
+/** What every listener reports to. */
+type Watch = { readonly log: Log; readonly readiness: Readiness; readonly metrics: Metrics };
+
+type Servers = { http?: RunningServer; https?: RunningServer; metrics?: RunningServer | undefined };
 
 type DoorMaker = (ground: Ground, listener: Listener) => Door | null;
 
@@ -109,12 +116,16 @@ export type App = {
   readonly url: string;
   /** Address of the TLS listener; null when nothing needs one. */
   readonly httpsUrl: string | null;
+  /** Address of the listener for `/metrics`; null when the settings name none. */
+  readonly metricsUrl: string | null;
   /** From now on `/readyz` says no, so that a balancer sends nothing new. */
   readonly drain: () => void;
   /** Reads the certificate files again; requests under way on the TLS listener finish with the old one. */
   readonly reloadCertificate: () => Promise<void>;
   /** Resolves if the store breaks: the process must then stop, and a new one look at the file afresh. */
   readonly broken: Promise<Error>;
+  /** Reads the signing keys again. @throws DataDirectoryError for a file that cannot be used; the keys in use stay */
+  readonly reloadKeys: () => void;
   /** Finishes what is under way, at most the configured grace, and closes everything. */
   readonly stop: () => Promise<void>;
 };
@@ -151,20 +162,25 @@ function listen(
 ): App {
   const { core } = opened;
   const readiness = createReadiness(core.store);
-  const servers: { http?: RunningServer; https?: RunningServer } = {};
+  const servers: Servers = {};
   const ownOrigins = () => ownOriginsOf(config, servers);
   let shown = certificate;
+  const metrics = createMetrics(core, log, config.databaseUrl === '' ? databasePath(config.data) : null);
+  const watch: Watch = { log, readiness, metrics };
   const open = (listener: Listener, port: number) =>
-    openListener({ core, config, opened, certificate: () => shown, ownOrigins }, listener, port, readiness, log);
-  servers.http = open('http', config.httpPort);
+    openListener({ core, config, opened, certificate: () => shown, ownOrigins }, listener, port, watch);
   try {
+    servers.http = open('http', config.httpPort);
     if (certificate !== null) servers.https = open('https', config.httpsPort);
+    servers.metrics = openMetrics(config, watch);
   } catch (error) {
-    void servers.http.stop(0);
+    for (const server of Object.values(servers)) void server?.stop(0);
+    metrics.stop();
     throw error;
   }
   const broken = listenToHealth(core.store.health, log);
   const stopTending = startTending(core.store, toPlace(config).file, tendEveryMs);
+  const keyWatch = watchSigningKeys(config.data, core.keys, log);
   const stopSweeping = startSweeping(core, sweepEveryMs);
   const grace = config.shutdown.graceMs;
   const retired: Promise<void>[] = [];
@@ -172,6 +188,7 @@ function listen(
     core,
     url: servers.http.url,
     httpsUrl: servers.https?.url ?? null,
+    metricsUrl: servers.metrics?.url ?? null,
     drain: readiness.drain,
     broken,
     reloadCertificate: async () => {
@@ -182,9 +199,14 @@ function listen(
       retired.push(retire(grace));
       servers.https = open('https', port);
     },
+    reloadKeys: keyWatch.reload,
     stop: async () => {
       readiness.drain();
       await Promise.all([servers.http?.stop(grace), servers.https?.stop(grace), ...retired]);
+      keyWatch.stop();
+      // Whoever watches sees the end of the last request.
+      await servers.metrics?.stop(0);
+      metrics.stop();
       await stopSweeping();
       await stopTending();
       await opened.close();
@@ -206,38 +228,54 @@ function listenToHealth(health: Health, log: Log): Promise<Error> {
   return promise;
 }
 
-function ownOriginsOf(config: Config, servers: { http?: RunningServer; https?: RunningServer }): string[] {
+function ownOriginsOf(config: Config, servers: Servers): string[] {
   if (config.publicUrl !== '') return [config.publicUrl];
   return [servers.http?.url, servers.https?.url].filter((url) => url !== undefined);
 }
 
-function openListener(ground: Ground, listener: Listener, port: number, readiness: Readiness, log: Log): RunningServer {
+function openListener(ground: Ground, listener: Listener, port: number, watch: Watch): RunningServer {
   const { config } = ground;
   const tls = listener === 'https' ? ground.certificate() : null;
-  const ops = createOps(readiness.isReady);
+  const ops = createOps(watch.readiness.isReady);
   const doors = [...createDoors(ground, listener), ops];
   // What nobody serves at the appliance's port is told in the appliance's words.
   const appliance = doors.find((door) => door.name === 'hcx-sessions');
-  return nameBusyPort(listener, () =>
+  return nameBusyPort(`CARDEA_${listener.toUpperCase()}_PORT`, () =>
     startServer({
       host: config.host,
       port,
       doors,
       fallback: listener === 'https' && appliance !== undefined ? appliance : ops,
       trustedProxies: config.trustedProxies,
-      reportError: (error, requestId) => log.error('request.failed', { requestId, error }),
+      ...reportTo(watch),
       ...(tls !== null && { tls }),
     }),
   );
 }
 
+/** The listener for whoever operates the server, apart from every contract (AUZ-02). */
+function openMetrics(config: Config, watch: Watch): RunningServer | undefined {
+  const address = metricsAddress(config);
+  if (address === null) return undefined;
+  const ops = createOps(watch.readiness.isReady, watch.metrics.write);
+  return nameBusyPort('CARDEA_METRICS_LISTEN', () =>
+    startServer({ ...address, doors: [ops], fallback: ops, trustedProxies: [], ...reportTo(watch) }),
+  );
+}
+
+function reportTo({ log, metrics }: Watch): Pick<ServerOptions, 'reportError' | 'countAnswer'> {
+  return {
+    reportError: (error, requestId) => log.error('request.failed', { requestId, error }),
+    countAnswer: metrics.countAnswer,
+  };
+}
+
 /** @throws ConfigError naming the option of a port that is taken */
-function nameBusyPort(listener: Listener, start: () => RunningServer): RunningServer {
+function nameBusyPort(option: string, start: () => RunningServer): RunningServer {
   try {
     return start();
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'EADDRINUSE') throw error;
-    const option = `CARDEA_${listener.toUpperCase()}_PORT`;
     throw new ConfigError(`the port is in use; choose another with ${option} (0 takes any free one).`);
   }
 }

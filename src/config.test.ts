@@ -31,6 +31,7 @@ describe('configuration', () => {
       publicUrl: '',
       trustedProxies: [],
       log: { level: 'info' },
+      metrics: { listen: '' },
       token: { issuer: '', audience: 'cardea' },
       ecgrid: {
         enabled: true,
@@ -101,6 +102,22 @@ describe('configuration', () => {
     expect(config.log.level).toBe('debug');
     expect(config.trustedProxies).toEqual(['10.0.0.0/8', '::1']);
     expect(config.databaseUrl).toBe('postgres://cardea:pw@db/cardea');
+  });
+
+  test('takes an address to listen on only with its port', () => {
+    const read = (text: string) => loadConfig({ CARDEA_METRICS_LISTEN: text }).metrics.listen;
+    for (const text of ['', '127.0.0.1:9464', '[::1]:0', '10.0.0.7:65535']) expect(read(text)).toBe(text);
+    for (const text of [
+      '9464',
+      ':9464',
+      '127.0.0.1',
+      '::1:9464',
+      '[::1]',
+      'localhost:9464',
+      '127.0.0.1:65536',
+      '[127.0.0.1]:1',
+    ])
+      expect(refusal(() => read(text))).toMatch(/^CARDEA_METRICS_LISTEN must be empty or an IP address and a port/);
   });
 
   test('ignores what is not its own, and the names of the tests', () => {

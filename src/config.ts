@@ -15,6 +15,9 @@ const options = {
   publicUrl: option.origin('Where clients reach Cardea; empty: http:// with host and port'),
   trustedProxies: option.networks('Proxies whose forwarding headers count'),
   'log.level': option.oneOf('info', ['debug', 'info', 'warn', 'error'], 'Least severe records that are written'),
+  'metrics.listen': option.listenAddress(
+    'Where GET /metrics is answered, apart from all contracts, to whoever can connect; port 0 takes any free one; empty: nowhere',
+  ),
   'token.issuer': option.optionalWord('Issuer named in access tokens; empty: the public URL'),
   'token.audience': option.word('cardea', 'Audience named in access tokens'),
   'ecgrid.enabled': option.flag(true, 'Answer the ECGrid REST contract'),
@@ -128,6 +131,11 @@ export function loadConfig(
 export function publicUrl(config: Config, port: number): string {
   if (config.publicUrl !== '') return config.publicUrl;
   return `http://${isIP(config.host) === 6 ? `[${config.host}]` : config.host}:${port}`;
+}
+
+/** Where metrics are answered, null for nowhere. */
+export function metricsAddress(config: Config): { readonly host: string; readonly port: number } | null {
+  return option.readListenAddress(config.metrics.listen);
 }
 
 /** The whole table, in its order. */

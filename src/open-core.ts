@@ -8,15 +8,19 @@ import {
   type Core,
   createBlocklist,
   createContextCache,
+  createCounts,
+  createKeyRing,
   createRateLimiter,
   createUseRecorder,
   endEverySession,
   type Hasher,
+  type KeyRing,
   type Policy,
   startHasher,
 } from './core/index.ts';
-import { DataDirectoryError, databasePath, loadSigningKeys, prepareDirectory } from './data-directory.ts';
+import { DataDirectoryError, databasePath, prepareDirectory } from './data-directory.ts';
 import type { Log } from './log.ts';
+import { loadSigningKeys } from './signing-keys.ts';
 import { isStoreTrouble } from './store/errors.ts';
 import { reservePath } from './store/health.ts';
 import { ensureInstallation, type InstallationRow, readInstallation } from './store/installation.ts';
@@ -66,7 +70,7 @@ export type OpenCore = {
 export async function openCore(options: CoreOptions): Promise<OpenCore> {
   const { config, log } = options;
   if (options.create) prepareDirectory(config.data);
-  const keys = await loadSigningKeys(config.data, options.create);
+  const keys = createKeyRing(await loadSigningKeys(config.data, options.create));
   const { store, endCheck } = await openPatiently(options);
   const leave = options.create ? startNotingOf(options, store) : async () => false;
   const installation = await readInstallation(store.lists);
@@ -79,8 +83,9 @@ export async function openCore(options: CoreOptions): Promise<OpenCore> {
     hasher,
     blocklist: createBlocklist(config.password.blocklistFile),
     log,
-    contexts: openContexts(config, store),
+    contexts: openContexts(config, store, keys),
     uses: createUseRecorder(),
+    counts: createCounts(),
     loginTurns: new Map(),
     checkRates: createRateLimiter(config.limits.checksPerSecond, 2 * config.limits.checksPerSecond),
     refusalRates: createRateLimiter(config.limits.refusedPerSecond, 20 * config.limits.refusedPerSecond),
@@ -178,7 +183,9 @@ async function judgeLineage(options: CoreOptions, store: Store, place: Place, fo
   const doubt = await findDoubt(store, place, form);
   if (doubt !== null && !create) throw new Error(doubtful);
   if (doubt !== null) {
-    await endEverySession({ store, clock }, doubt, { address: 'local', userAgent: 'cardea', requestId: 'start' });
+    const ending = { event: 'store.restored', detail: { cause: doubt } } as const;
+    const caller = { address: 'local', userAgent: 'cardea', requestId: 'start' };
+    await endEverySession({ store, clock, contexts: null }, ending, caller);
     log.warn('store.sessions_ended', { cause: doubt });
   }
   if (create) await beginRun(store, place, (error) => log.warn('mark.not_written', { error }));
@@ -219,9 +226,13 @@ function requireSpace(file: string, log: Log): void {
 }
 
 /** Only where this process sees every change at once: beside other instances on a PostgreSQL each check reads the store. */
-function openContexts(config: Config, { foreignChanges }: Store): Core['contexts'] {
-  const { contexts } = config.limits;
-  return foreignChanges === null || contexts === 0 ? null : createContextCache(contexts, foreignChanges);
+function openContexts(config: Config, { foreignChanges }: Store, keys: KeyRing): Core['contexts'] {
+  const capacity = config.limits.contexts;
+  if (foreignChanges === null || capacity === 0) return null;
+  const contexts = createContextCache(capacity, foreignChanges);
+  // A token is verified once, so it must be again when other keys verify.
+  keys.onChange(contexts.forgetAll);
+  return contexts;
 }
 
 function openHasher({ config, hashCost, hashWorkers }: CoreOptions): Hasher {

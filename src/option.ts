@@ -63,6 +63,20 @@ export function host(fallback: string, meaning: string): Option<string> {
   return text(fallback, 'an IP address without brackets or a host name', isHost, meaning);
 }
 
+/** An IP address and a port to listen on, or none. */
+export function listenAddress(meaning: string): Option<string> {
+  const isAllowed = (value: string) => value === '' || readListenAddress(value) !== null;
+  return text('', 'empty or an IP address and a port such as 127.0.0.1:9464 or [::1]:9464', isAllowed, meaning);
+}
+
+/** The two parts of `127.0.0.1:9464` or `[::1]:9464`, null for anything else. */
+export function readListenAddress(value: string): { readonly host: string; readonly port: number } | null {
+  const [, v6, v4, digits = ''] = /^(?:\[([^\]]+)\]|([\d.]+)):(\d{1,5})$/.exec(value) ?? [];
+  const host = v6 ?? v4 ?? '';
+  const isAddress = isIP(host) === (v6 === undefined ? 4 : 6);
+  return isAddress && Number(digits) <= 65_535 ? { host, port: Number(digits) } : null;
+}
+
 /** Host names without ports. */
 export function hosts(meaning: string): Option<readonly string[]> {
   return list('host names without ports', (item) => isHost(item) && item === item.toLowerCase(), meaning);

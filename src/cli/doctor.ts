@@ -2,8 +2,8 @@ import { accessSync, constants, statfsSync, statSync } from 'node:fs';
 import { sql } from 'kysely';
 import { type Config, loadConfig } from '../config.ts';
 import { verifyAudit } from '../core/index.ts';
-import { loadSigningKeys } from '../data-directory.ts';
 import { toPlace } from '../open-core.ts';
+import { loadSigningKeys } from '../signing-keys.ts';
 import { findDoubt, type Form, type Place, readForm, requireWholeFiles } from '../store/lineage.ts';
 import { currentSchema, requireCurrentSchema } from '../store/migrations/index.ts';
 import { openStore, type Store } from '../store/open.ts';
@@ -56,7 +56,9 @@ async function lookAtDirectory({ data }: Config): Promise<string> {
 
 async function lookAtKeys({ data }: Config): Promise<string> {
   const { current, previous } = await loadSigningKeys(data, false);
-  return `current ${current.id}${previous === null ? '' : `, previous ${previous.id}`}`;
+  const now = Date.now() / 1000;
+  const counting = previous.filter(({ until }) => until === null || until > now);
+  return `current ${current.id}${counting.map(({ id }) => `, former ${id}`).join('')}`;
 }
 
 /** Expiry is judged by this clock: one that stands before this program was written is certainly wrong. */

@@ -1,12 +1,13 @@
 import type { Command } from 'commander';
 import { generateApiKey, revokeApiKey } from '../core/index.ts';
 import { printJson, printLine } from './output.ts';
+import { rotateSigningKey } from './rotate-key.ts';
 import { changeWithCore, localCaller, requireUser, UsageError } from './with-core.ts';
 
 type JsonFlag = { readonly json?: boolean };
 
 export function addKeyCommands(program: Command): void {
-  const key = program.command('key').description('API keys: generate, revoke');
+  const key = program.command('key').description('API keys: generate, revoke; signing key: rotate');
   key
     .command('generate <user>')
     .description('give a user (login or id) a new API key, shown once; the old one is dead at once')
@@ -17,6 +18,13 @@ export function addKeyCommands(program: Command): void {
     .description("end a user's API key and the sessions opened with it")
     .option('--json', 'print JSON')
     .action(revoke);
+  key
+    .command('rotate')
+    .description('sign tokens with a new key; those of the former one count until they expire')
+    .option('--emergency', 'the key is known to others: it counts no more, and every session of every user ends')
+    .option('--yes', 'do not ask, for --emergency')
+    .option('--json', 'print JSON')
+    .action(rotateSigningKey);
 }
 
 async function generate(name: string, flags: JsonFlag): Promise<void> {

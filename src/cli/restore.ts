@@ -159,7 +159,8 @@ async function settle(place: FilePlace): Promise<void> {
 }
 
 function endSessions(store: Store, cause: RestorationCause): Promise<void> {
-  return endEverySession({ store, clock: Date.now }, cause, localCaller());
+  const ending = { event: 'store.restored', detail: { cause } } as const;
+  return endEverySession({ store, clock: Date.now, contexts: null }, ending, localCaller());
 }
 
 async function requireConfirmation(what: string | null, flags: Flags): Promise<void> {

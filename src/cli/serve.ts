@@ -13,10 +13,28 @@ export async function serve(): Promise<void> {
   // Whoever reads the line may send a signal at once.
   stopOnSignal(app, config, log);
   exitWhenBroken(app, log);
-  process.on('SIGHUP', () => void reloadCertificate(app, log));
+  process.on('SIGHUP', () => {
+    reloadKeys(app, log);
+    void reloadCertificate(app, log);
+  });
   // Nothing here needs it, and a fault would own the machine.
   if (process.getuid?.() === 0) log.warn('server.started_as_root');
-  log.info('server.started', { url: app.url, httpsUrl: app.httpsUrl, store: app.core.store.engine });
+  const { url, httpsUrl, metricsUrl } = app;
+  log.info('server.started', {
+    url,
+    httpsUrl,
+    ...(metricsUrl !== null && { metricsUrl }),
+    store: app.core.store.engine,
+  });
+}
+
+/** The server looks for other keys by itself all the time; asked to, it does so at once. */
+function reloadKeys(app: App, log: Log): void {
+  try {
+    app.reloadKeys();
+  } catch (error) {
+    log.error('signing_keys.not_reloaded', { error });
+  }
 }
 
 /**

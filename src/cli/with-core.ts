@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { openCore } from '../open-core.ts';
-import { loadConfig } from '../config.ts';
+import { type Config, loadConfig } from '../config.ts';
 import { type CallerFacts, type Core, listUsers, type UserFacts } from '../core/index.ts';
 import { createLog } from '../log.ts';
 
@@ -22,12 +22,12 @@ export async function changeWithCore<T>(work: (core: Core) => Promise<T>): Promi
 }
 
 /** Opens the configured store beside a running server or without one, does the work, and closes it again. */
-export async function withCore<T>(work: (core: Core) => Promise<T>): Promise<T> {
+export async function withCore<T>(work: (core: Core, config: Config) => Promise<T>): Promise<T> {
   const config = loadConfig(process.env);
   const log = createLog('error', writeToStderr);
   const { core, close } = await openCore({ config, log, create: false, hashWorkers: 1 });
   try {
-    return await work(core);
+    return await work(core, config);
   } finally {
     await close();
   }

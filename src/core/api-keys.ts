@@ -55,6 +55,7 @@ export function revokeApiKey(core: Core, actor: Actor, userId: number, caller: C
 /** The caller holds the user's row: a login with the key is over, or will find the key gone. */
 async function dropKeys(trx: Db, core: Core, userId: number): Promise<number> {
   const ids = await deleteApiKeys(trx, userId);
-  await endSessionsOfKeys(trx, ids, { endedAt: nowSeconds(core), reason: 'key_revoked' });
+  const count = await endSessionsOfKeys(trx, ids, { endedAt: nowSeconds(core), reason: 'key_revoked' });
+  core.counts.sessionsEnded += count;
   return ids.length;
 }

@@ -35,6 +35,8 @@ export const auditEvents = [
   'user.deleted',
   'directory.changed',
   'store.restored',
+  'signing_key.rotated',
+  'signing_key.replaced',
 ] as const;
 export type AuditEvent = (typeof auditEvents)[number];
 

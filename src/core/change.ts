@@ -14,7 +14,11 @@ export type Concern = 'everybody' | 'nobody' | readonly number[];
  * that starts after the answer judges by the new state. Every write of the core goes through here.
  * @throws StoreError as `transact`; what became of the change is then unknown, and everything is forgotten. And whatever `work` throws
  */
-export async function change<T>(core: Core, work: (trx: Db) => Promise<T>, concern: Concern = 'everybody'): Promise<T> {
+export async function change<T>(
+  core: Pick<Core, 'store' | 'contexts'>,
+  work: (trx: Db) => Promise<T>,
+  concern: Concern = 'everybody',
+): Promise<T> {
   try {
     const result = await transact(core.store, work);
     forget(core, concern);
@@ -25,7 +29,7 @@ export async function change<T>(core: Core, work: (trx: Db) => Promise<T>, conce
   }
 }
 
-function forget({ contexts }: Core, concern: Concern): void {
+function forget({ contexts }: Pick<Core, 'contexts'>, concern: Concern): void {
   if (contexts === null || concern === 'nobody') return;
   if (concern === 'everybody') contexts.forgetAll();
   else for (const userId of concern) contexts.forgetUser(userId);

@@ -1,9 +1,10 @@
 import type { Store } from '../store/open.ts';
 import type { ContextCache } from './contexts.ts';
+import type { Counts } from './counts.ts';
 import type { Hasher } from './hash-lane.ts';
 import type { Blocklist } from './passwords.ts';
 import type { RateLimiter } from './rates.ts';
-import type { SigningKeys } from './tokens.ts';
+import type { KeyRing } from './signing-keys.ts';
 import type { Turns } from './turns.ts';
 import type { UseRecorder } from './uses.ts';
 
@@ -37,7 +38,7 @@ export type Policy = {
 export type Core = {
   readonly store: Store;
   readonly clock: Clock;
-  readonly keys: SigningKeys;
+  readonly keys: KeyRing;
   readonly policy: Policy;
   readonly hasher: Hasher;
   readonly blocklist: Blocklist;
@@ -45,6 +46,7 @@ export type Core = {
   /** Contexts of credentials that were judged before; null where every check reads the store. */
   readonly contexts: ContextCache | null;
   readonly uses: UseRecorder;
+  readonly counts: Counts;
   /** Tries to sign in that are under way in this process, by name. */
   readonly loginTurns: Turns;
   /** Accepted checks per principal, and refused credentials per address. */

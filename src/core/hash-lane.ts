@@ -16,8 +16,17 @@ export type Hasher = {
   isOutdated(stored: string): boolean;
   /** Number of verifications handed to a child since start, dummies included. */
   readonly evaluated: () => number;
+  readonly load: () => HashLoad;
   /** Ends the children and waits until they are gone; open jobs reject. */
   close(): Promise<void>;
+};
+
+/** `width` and `busy` in child processes, `waiting` in jobs now, `shed` in jobs refused since start because the lane was full or slow. */
+export type HashLoad = {
+  readonly width: number;
+  readonly busy: number;
+  readonly waiting: number;
+  readonly shed: number;
 };
 
 /** `width` in child processes, `memoryKib` in KiB, `passes` as argon2's t, `queueLength` in jobs, `queueMs` in milliseconds. */
@@ -45,6 +54,7 @@ type Lane = {
   readonly children: Set<Child>;
   readonly waiting: Waiting[];
   evaluated: number;
+  shed: number;
   /** A child was up once. */
   isUp: boolean;
   closed: boolean;
@@ -67,6 +77,7 @@ export function startHasher(options: HashLaneOptions): Hasher {
     children: new Set(),
     waiting: [],
     evaluated: 0,
+    shed: 0,
     isUp: false,
     closed: false,
   };
@@ -77,6 +88,7 @@ export function startHasher(options: HashLaneOptions): Hasher {
     verifyDummy: async (password) => void (await runVerify(lane, password, lane.dummy)),
     isOutdated: (stored) => isOutdated(options, stored),
     evaluated: () => lane.evaluated,
+    load: () => loadOf(lane),
     close: () => close(lane),
   };
 }
@@ -110,7 +122,7 @@ function admit(lane: Lane, job: Job): void {
   const idle = findIdle(lane);
   if (lane.closed) job.reject(new CoreError('unavailable'));
   else if (idle !== undefined) hand(lane, idle, job);
-  else if (lane.waiting.length >= lane.options.queueLength) job.reject(new CoreError('unavailable'));
+  else if (lane.waiting.length >= lane.options.queueLength) shed(lane, job);
   else enqueue(lane, job);
 }
 
@@ -130,7 +142,17 @@ function expire(lane: Lane, entry: Waiting): void {
   const index = lane.waiting.indexOf(entry);
   if (index === -1) return;
   lane.waiting.splice(index, 1);
-  entry.job.reject(new CoreError('unavailable'));
+  shed(lane, entry.job);
+}
+
+function shed(lane: Lane, job: Job): void {
+  lane.shed += 1;
+  job.reject(new CoreError('unavailable'));
+}
+
+function loadOf({ children, waiting, shed: count }: Lane): HashLoad {
+  const busy = [...children].filter(({ job }) => job !== null).length;
+  return { width: children.size, busy, waiting: waiting.length, shed: count };
 }
 
 function hand(lane: Lane, child: Child, job: Job): void {

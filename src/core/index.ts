@@ -14,6 +14,7 @@ export {
   type UserFacts,
 } from './context.ts';
 export { createContextCache } from './contexts.ts';
+export { createCounts, outcomes } from './counts.ts';
 export { type Clock, type Core, nowSeconds, type Policy } from './core.ts';
 export {
   createOrganization,
@@ -29,6 +30,7 @@ export { CoreError, type ErrorCode, type ErrorDetail } from './errors.ts';
 export { nameFailure } from './failures.ts';
 export { createFirstAdministrator } from './first-start.ts';
 export { type Hasher, startHasher } from './hash-lane.ts';
+export { readLastTokenEnd, recordKeyRotation } from './key-rotation.ts';
 export { withinLimits } from './limits.ts';
 export { checkPassword, login, loginWithKey } from './login.ts';
 export { createBlocklist, generatePassword } from './passwords.ts';
@@ -47,8 +49,15 @@ export {
   type SessionPolicy,
   type SessionSummary,
 } from './sessions.ts';
+export {
+  createKeyRing,
+  type FormerKey,
+  type KeyRing,
+  type SigningKey,
+  type SigningKeys,
+  toSigningKey,
+} from './signing-keys.ts';
 export { startSweeping, sweepOnce } from './sweep.ts';
-export { type SigningKeys, toSigningKey } from './tokens.ts';
 export { createUseRecorder } from './uses.ts';
 export { changePassword, resetUser, setPassword } from './user-passwords.ts';
 export {

@@ -1,7 +1,8 @@
-import { type Soon, settle } from '../soon.ts';
+import { after, type Soon, settle } from '../soon.ts';
 import { addressKey } from './address-key.ts';
 import type { CallerFacts, SessionContext } from './context.ts';
 import type { Core } from './core.ts';
+import { outcomeOf } from './counts.ts';
 import { CoreError, type ErrorCode } from './errors.ts';
 
 /** The words that mean: what was presented is not good. Only these count as guesses. */
@@ -13,23 +14,36 @@ const refusals: readonly ErrorCode[] = ['session_invalid', 'api_key_invalid', 'c
  * @throws CoreError `throttled` with the wait in whole seconds, and whatever `judge` throws
  */
 export function withinLimits(core: Core, caller: CallerFacts, judge: () => Soon<SessionContext>): Soon<SessionContext> {
-  const accept = (context: SessionContext): SessionContext => {
-    spendUse(core, context.principal);
-    return context;
-  };
-  const refuse = (error: unknown): never => {
-    const refused = error instanceof CoreError && refusals.includes(error.code);
-    if (refused) throwIfSpent(core.refusalRates.take(addressKey(caller.address), core.clock()));
-    throw error;
-  };
-  return settle(judge, accept, refuse);
+  return settle(
+    () => after(judge(), (context) => accept(core, context)),
+    (context) => context,
+    (error) => {
+      const told = limitRefusals(core, caller, error);
+      core.counts.checks[outcomeOf(told)] += 1;
+      throw told;
+    },
+  );
+}
+
+function accept(core: Core, context: SessionContext): SessionContext {
+  spendUse(core, context.principal);
+  core.counts.checks.accepted += 1;
+  return context;
+}
+
+/** A refused credential spends one use of its address; beyond the allowance the answer is to wait. */
+function limitRefusals(core: Core, caller: CallerFacts, error: unknown): unknown {
+  if (!(error instanceof CoreError) || !refusals.includes(error.code)) return error;
+  const waitSeconds = core.refusalRates.take(addressKey(caller.address), core.clock());
+  return waitSeconds > 0 ? throttled(waitSeconds) : error;
 }
 
 /** Spends one use of a principal's allowance. @throws CoreError `throttled` with the wait in whole seconds */
 export function spendUse(core: Core, principal: string): void {
-  throwIfSpent(core.checkRates.take(principal, core.clock()));
+  const waitSeconds = core.checkRates.take(principal, core.clock());
+  if (waitSeconds > 0) throw throttled(waitSeconds);
 }
 
-function throwIfSpent(waitSeconds: number): void {
-  if (waitSeconds > 0) throw new CoreError('throttled', { retryAfterSeconds: waitSeconds });
+function throttled(retryAfterSeconds: number): CoreError {
+  return new CoreError('throttled', { retryAfterSeconds });
 }

@@ -6,6 +6,7 @@ import { authenticate } from './authenticate.ts';
 import { change } from './change.ts';
 import { type CallerFacts, type Credential, type SessionContext, toUserFacts } from './context.ts';
 import { type Core, nowSeconds } from './core.ts';
+import { countOutcome } from './counts.ts';
 import { recordFailure, verifyPassword } from './current-password.ts';
 import { CoreError } from './errors.ts';
 import { isNameLike } from './names.ts';
@@ -68,7 +69,11 @@ type Enter<T> = {
  * each is counted before, and each spends one password hash.
  * @throws CoreError `login_refused`, `throttled`, `step_due`, `unavailable`; `input_invalid` for a password no user can have
  */
-export async function login(core: Core, input: LoginInput): Promise<OpenedSession> {
+export function login(core: Core, input: LoginInput): Promise<OpenedSession> {
+  return countOutcome(core.counts.logins, loginByPassword(core, input));
+}
+
+async function loginByPassword(core: Core, input: LoginInput): Promise<OpenedSession> {
   const session = await judgePassword(core, input, opening(core, null, input));
   return present(core, input.policy, session);
 }
@@ -77,20 +82,24 @@ export async function login(core: Core, input: LoginInput): Promise<OpenedSessio
  * Signs in by password for one request, without a session.
  * @throws CoreError as `login`
  */
-export async function checkPassword(core: Core, input: PasswordInput): Promise<SessionContext> {
+export function checkPassword(core: Core, input: PasswordInput): Promise<SessionContext> {
   const run = async (trx: store.Db, user: store.SignInRow) => {
     const detail = { entry: 'password' };
     await record(trx, core, 'login.succeeded', { actorId: user.id, caller: input.caller, detail });
     return describeUser(trx, core, user.id);
   };
-  return judgePassword(core, input, { run, concerns: [] });
+  return countOutcome(core.counts.logins, judgePassword(core, input, { run, concerns: [] }));
 }
 
 /**
  * Signs in by an API key and the name of its owner; the session ends with the key.
  * @throws CoreError `login_refused`, `throttled`, `step_due`, `unavailable`
  */
-export async function loginWithKey(core: Core, input: KeyLoginInput): Promise<OpenedSession> {
+export function loginWithKey(core: Core, input: KeyLoginInput): Promise<OpenedSession> {
+  return countOutcome(core.counts.logins, loginByKey(core, input));
+}
+
+async function loginByKey(core: Core, input: KeyLoginInput): Promise<OpenedSession> {
   const key = await findKey(core, input);
   const owner = key === null ? null : ((await store.readSignIn(core.store.checks, key.user_id)) ?? null);
   const userId = /^apiKey-[1-9]\d{0,8}$/.test(input.keyName) ? Number(input.keyName.slice('apiKey-'.length)) : null;

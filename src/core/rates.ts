@@ -2,6 +2,7 @@
 export type RateLimiter = {
   /** Takes one use. @returns 0 when it was there, else the whole seconds until the next one is */
   take(key: string, nowMs: number): number;
+  readonly size: () => number;
 };
 
 type Bucket = { left: number; atMs: number; movedMs: number };
@@ -25,6 +26,7 @@ export function createRateLimiter(perSecond: number, burst: number, capacity = 5
   }
 
   return {
+    size: () => buckets.size,
     take(key, nowMs) {
       const bucket = bucketOf(key, nowMs);
       // A clock that was set back must not stop the flow: time never counts backwards here.

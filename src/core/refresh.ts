@@ -9,7 +9,8 @@ import { CoreError } from './errors.ts';
 import { fixedClaims, issueToken } from './issue-token.ts';
 import { spendUse } from './limits.ts';
 import type { NewSession, OpenedSession } from './sessions.ts';
-import { type SigningKey, signToken, type TokenClaims, verifyToken } from './tokens.ts';
+import { findSigningKey } from './signing-keys.ts';
+import { signToken, type TokenClaims, verifyToken } from './tokens.ts';
 
 export type RefreshPolicy = {
   /** Life of the new token in seconds, cut at the session's absolute end. */
@@ -58,6 +59,7 @@ async function rotate(
   if (live) return { kind: 'opened', session: await replaceToken(trx, core, row, policy, caller) };
   if (successor !== null) return { kind: 'opened', session: successor };
   await store.endSession(trx, row.id, { endedAt: now, reason: 'token_reused' });
+  core.counts.sessionsEnded += 1;
   await record(trx, core, 'session.reuse_detected', {
     actorId: null,
     targetId: row.user_id,
@@ -98,7 +100,7 @@ function withinGrace(core: Core, row: store.SessionRow, claims: TokenClaims, pol
 
 /** HMAC is deterministic: the stored claims and the key that signed them give the very text that was sent before. */
 function rebuildToken(core: Core, row: store.SessionRow): NewSession | null {
-  const key = findKey(core, row.live_key_id);
+  const key = findSigningKey(core.keys, row.live_key_id);
   if (key === null || row.live_jti === null || row.live_issued_at === null || row.live_expires_at === null) return null;
   const claims = {
     ...fixedClaims(core, row.id, row.user_id),
@@ -107,9 +109,4 @@ function rebuildToken(core: Core, row: store.SessionRow): NewSession | null {
     exp: row.live_expires_at,
   };
   return { id: row.id, credential: signToken(key, claims), credentialExpiresAt: claims.exp };
-}
-
-function findKey(core: Core, id: string | null): SigningKey | null {
-  if (core.keys.current.id === id) return core.keys.current;
-  return core.keys.previous?.id === id ? core.keys.previous : null;
 }

@@ -61,10 +61,9 @@ export async function openSession(
   const absoluteEnd = now + core.policy.absoluteSeconds;
   const id = newSessionId();
   const { columns, ...shown } = makeCredential(core, id, owner.userId, policy, absoluteEnd);
-  await store.endOldestSessions(trx, owner.userId, core.policy.maxSessionsPerUser - 1, {
-    endedAt: now,
-    reason: 'too_many',
-  });
+  const end = { endedAt: now, reason: 'too_many' };
+  const surplus = await store.endOldestSessions(trx, owner.userId, core.policy.maxSessionsPerUser - 1, end);
+  core.counts.sessionsEnded += surplus;
   await store.insertSession(trx, {
     id,
     user_id: owner.userId,
@@ -134,7 +133,10 @@ export function endOne(core: Core, sessionId: string, facts: EndFacts, concern?:
 export async function endWithin(trx: Db, core: Core, sessionId: string, facts: EndFacts): Promise<boolean> {
   const end = { endedAt: nowSeconds(core), reason: facts.actorId === null ? 'administrator' : 'logout' };
   const ended = await store.endSession(trx, sessionId, end);
-  if (ended) await record(trx, core, 'session.ended', { ...facts, sessionId });
+  if (ended) {
+    core.counts.sessionsEnded += 1;
+    await record(trx, core, 'session.ended', { ...facts, sessionId });
+  }
   return ended;
 }
 
@@ -155,6 +157,7 @@ export async function endAllSessions(
   const end = { endedAt: nowSeconds(core), reason };
   const keepsAll = keep !== undefined && keep.id === undefined;
   const count = keepsAll ? 0 : await store.endUserSessions(trx, userId, end, keep?.id);
+  core.counts.sessionsEnded += count;
   if (keep !== undefined) await store.renewGeneration(trx, userId, generation, keep.id);
   return count;
 }

@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'bun:test';
 import * as fc from 'fast-check';
 import { tries } from '../../tests/support/seeds.ts';
+import { toSigningKey } from './signing-keys.ts';
 import {
   digestApiKey,
   digestSecret,
@@ -10,13 +11,12 @@ import {
   newTokenId,
   type SecretKind,
   signToken,
-  toSigningKey,
   verifyToken,
 } from './tokens.ts';
 
 const expected = { tokenIssuer: 'https://auth.example.com', tokenAudience: 'cardea' };
 const signing = toSigningKey(Buffer.from('a key of thirty-two bytes, for us'));
-const keys = { current: signing, previous: null, mask: Buffer.alloc(32) };
+const keys = { current: signing, next: null, previous: [], mask: Buffer.alloc(32) };
 const now = 1_778_175_000;
 const base64url = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_';
 /** What may stand where a character of a token stood, or beside it. */

@@ -1,12 +1,13 @@
 import { describe, expect, test } from 'bun:test';
 import { createHmac } from 'node:crypto';
 import vector from '../doors/ecgrid-rest/fixtures/signing-vector.json';
-import { signToken, type TokenClaims, toSigningKey, verifyToken } from './tokens.ts';
+import { toSigningKey } from './signing-keys.ts';
+import { signToken, type TokenClaims, verifyToken } from './tokens.ts';
 
 const documentedKey = { id: 'example', bytes: Buffer.from(vector.keyHex, 'hex') };
 const otherKey = { id: 'other', bytes: Buffer.from('another key of thirty-two bytes!') };
 const mask = Buffer.alloc(32);
-const keys = { current: documentedKey, previous: null, mask };
+const keys = { current: documentedKey, next: null, previous: [], mask };
 const expected = { tokenIssuer: 'https://auth.example.com', tokenAudience: 'cardea' };
 const [t1, t2] = vector.tokens as [(typeof vector.tokens)[0], (typeof vector.tokens)[0]];
 const { claims, token } = t1;
@@ -38,11 +39,16 @@ describe('[6] the signing vector', () => {
     expect(verify(t2.token)).toEqual(t2.claims);
   });
 
-  test('a token of the previous key counts, one of a key before that does not', () => {
-    expect(verifyToken({ current: otherKey, previous: documentedKey, mask }, expected, token, beforeEnd)).toEqual(
-      claims,
-    );
-    expect(verifyToken({ current: otherKey, previous: null, mask }, expected, token, beforeEnd)).toBeNull();
+  test('TOK-07: a token of a former key counts until that key’s end, one of the next key already', () => {
+    const other = { current: otherKey, next: null, previous: [], mask };
+    const judge = (more: object) => verifyToken({ ...other, ...more }, expected, token, beforeEnd);
+    const former = (until: number | null) => ({ ...documentedKey, until });
+    expect(judge({})).toBeNull();
+    expect(judge({ next: documentedKey })).toEqual(claims);
+    expect(judge({ previous: [former(null)] })).toEqual(claims);
+    expect(judge({ previous: [former(beforeEnd + 1)] })).toEqual(claims);
+    expect(judge({ previous: [former(beforeEnd)] })).toBeNull();
+    expect(judge({ previous: [{ ...otherKey, until: null }, former(null)] })).toEqual(claims);
   });
 
   test.each([
@@ -130,7 +136,8 @@ describe('5.2 the order of the steps', () => {
     get current(): never {
       throw new Error('the signature was looked at');
     },
-    previous: null,
+    next: null,
+    previous: [],
     mask,
   };
 

@@ -1,13 +1,5 @@
 import { createHash, createHmac, randomBytes, timingSafeEqual } from 'node:crypto';
-
-/** A key that signs JWTs. `id` is public: it tells apart the current and the previous key. */
-export type SigningKey = { readonly id: string; readonly bytes: Uint8Array };
-export type SigningKeys = {
-  readonly current: SigningKey;
-  readonly previous: SigningKey | null;
-  /** Masks session ids in lists; it outlives the signing keys, so that a session keeps its mask. */
-  readonly mask: Uint8Array;
-};
+import type { SigningKey, SigningKeys } from './signing-keys.ts';
 
 /** The seven claims of every token, in their order on the wire. */
 export type TokenClaims = {
@@ -26,19 +18,6 @@ const longestToken = 4096;
 const tokenShape = /^[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+$/;
 const tokenHeader = Buffer.from('{"alg":"HS256","typ":"JWT"}').toString('base64url');
 const guidShape = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i;
-
-/**
- * Wraps key bytes for signing.
- * @throws Error for keys under 256 bits, of one repeated byte, or printed in the documents
- */
-export function toSigningKey(bytes: Uint8Array): SigningKey {
-  if (bytes.length < 32) throw new Error('a signing key has at least 32 bytes');
-  if (bytes.every((byte) => byte === bytes[0])) throw new Error('a signing key of one repeated byte is no secret');
-  // The signing vector of the ECGrid contract uses 00 01 02 …: whoever read it could sign.
-  if (bytes.every((byte, index) => byte === index % 256))
-    throw new Error('this signing key is printed in the documents');
-  return { id: sha256(bytes).slice(0, 8), bytes };
-}
 
 /** Makes a token; the same claims and key always give the same text. */
 export function signToken(key: SigningKey, claims: TokenClaims): string {
@@ -61,7 +40,7 @@ export function verifyToken(
   const [header, payload, mac] = token.split('.') as [string, string, string];
   // Decoders forgive padding and stray last bits: a second spelling of a token would be a second token.
   if (header !== tokenHeader || !isCanonical(payload) || !isCanonical(mac)) return null;
-  if (!isSigned(keys, `${header}.${payload}`, Buffer.from(mac, 'base64url'))) return null;
+  if (!isSigned(keys, `${header}.${payload}`, Buffer.from(mac, 'base64url'), nowSeconds)) return null;
   const claims = readClaims(Buffer.from(payload, 'base64url'));
   if (claims === null || claims.iss !== expected.tokenIssuer || claims.aud !== expected.tokenAudience) return null;
   return claims.exp > nowSeconds ? claims : null;
@@ -75,10 +54,13 @@ function signature(key: SigningKey, signed: string): Buffer {
   return createHmac('sha256', key.bytes).update(signed).digest();
 }
 
-function isSigned(keys: SigningKeys, signed: string, mac: Buffer): boolean {
+function isSigned(keys: SigningKeys, signed: string, mac: Buffer, nowSeconds: number): boolean {
   if (mac.length !== 32) return false;
-  if (timingSafeEqual(signature(keys.current, signed), mac)) return true;
-  return keys.previous !== null && timingSafeEqual(signature(keys.previous, signed), mac);
+  const isBy = (key: SigningKey) => timingSafeEqual(signature(key, signed), mac);
+  if (isBy(keys.current)) return true;
+  // Past its end a former key has no honest token left: what it signs now was forged.
+  const former = keys.previous.some((key) => (key.until === null || key.until > nowSeconds) && isBy(key));
+  return former || (keys.next !== null && isBy(keys.next));
 }
 
 function writeClaims({ iss, aud, sub, sid, jti, iat, exp }: TokenClaims): string {

@@ -2,7 +2,7 @@ import { expect, test } from 'bun:test';
 import { connect } from 'node:net';
 import type { Door, Route } from './door.ts';
 import { lastBody, sendRaw, statuses } from './raw-client.ts';
-import { type RunningServer, startServer } from './server.ts';
+import { type RunningServer, type ServerOptions, startServer } from './server.ts';
 
 const plain: Route = { method: 'GET', path: '/toy/plain', answer: () => new Response('plain') };
 const toy: Door = {
@@ -12,9 +12,17 @@ const toy: Door = {
   answerFault: (fault) => Response.json({ fault }, { status: fault === 'stopping' ? 503 : 500 }),
 };
 
-function start({ doors }: { doors: readonly Door[] } = { doors: [toy] }): RunningServer {
-  const fallback: Door = { ...toy, name: 'fallback', owns: [], routes: [] };
-  return startServer({ host: '127.0.0.1', port: 0, doors, fallback, trustedProxies: [], reportError: () => undefined });
+const toyOptions: ServerOptions = {
+  host: '127.0.0.1',
+  port: 0,
+  doors: [toy],
+  fallback: { ...toy, name: 'fallback', owns: [], routes: [] },
+  trustedProxies: [],
+  reportError: () => undefined,
+};
+
+function start(changes: Partial<ServerOptions> = {}): RunningServer {
+  return startServer({ ...toyOptions, ...changes });
 }
 
 /** A door whose answer waits until the test lets it go. */
@@ -74,4 +82,12 @@ test('F21: what does not finish within the grace is cut', async () => {
   await house.stop(20);
   expect(await inFlight).toBe('');
   slow.release();
+});
+
+test('TH11: a port that is taken is refused, also to this very program, and free again after the stop', async () => {
+  const house = start();
+  const again = () => startServer({ ...toyOptions, port: house.port });
+  expect(again).toThrow(expect.objectContaining({ code: 'EADDRINUSE' }));
+  await house.stop(0);
+  await again().stop(0);
 });

@@ -1,6 +1,7 @@
 import type { Server } from 'bun';
-import { type Soon, settle } from '../soon.ts';
+import type { Soon } from '../soon.ts';
 import { adoptRequestId, Caller, type ListenerFacts, trustProxies } from './caller.ts';
+import { createDeadline, type Deadline } from './deadline.ts';
 import { type Door, Exchange, splitTarget } from './door.ts';
 import { type Fault, type FaultDetail, HttpFault } from './faults.ts';
 import { compileRoutes, type Endpoint, findOwner, findPath, type RouteTable } from './route-table.ts';
@@ -14,10 +15,14 @@ export type ServerOptions = {
   readonly fallback: Door;
   /** Addresses and networks whose forwarded headers are believed. */
   readonly trustedProxies: readonly string[];
+  /** How long an answer may take, for tests; the default is what the server promises. */
+  readonly deadlineMs?: number;
   /** PEM texts; with them the listener speaks TLS only. */
   readonly tls?: { readonly cert: string; readonly key: string };
   /** Told of everything unforeseen, with the id that the answer carries. */
   readonly reportError: (error: unknown, requestId: string) => void;
+  /** Told of every answer. */
+  readonly countAnswer?: (door: string, status: number) => void;
 };
 
 export type RunningServer = {
@@ -36,6 +41,7 @@ type House = ListenerFacts & {
   readonly table: RouteTable;
   /** The last Host that was found sound: clients send the same one again and again. */
   soundHost: string | undefined;
+  readonly deadline: Deadline;
   /** `stopping` refuses what comes; both let every connection go after its next answer. */
   phase: 'serving' | 'retiring' | 'stopping';
 };
@@ -46,6 +52,8 @@ type Listener = Server<undefined>;
 // door does not read the runtime does not keep, and the connection closes with the answer.
 const runtimeBodyLimit = 1024 * 1024 * 1024;
 const idleTimeoutSeconds = 20;
+/** Well before the runtime cuts a connection whose handler is slow, without an answer (TH6). */
+const answerDeadlineMs = 5_000;
 // TLS 1.2 and 1.3 with forward secrecy; the runtime's own list of 1.2 has an old CBC suite (TH12).
 const tlsRules = {
   minVersion: 0x0303,
@@ -75,6 +83,7 @@ export function startServer(options: ServerOptions): RunningServer {
     proxies: trustProxies(options.trustedProxies),
     socketAddress: (request) => listener.requestIP(request)?.address ?? unknownAddress,
     soundHost: undefined,
+    deadline: createDeadline(options.deadlineMs ?? answerDeadlineMs),
     phase: 'serving',
   };
   const listener: Listener = Bun.serve({
@@ -82,6 +91,8 @@ export function startServer(options: ServerOptions): RunningServer {
     port: options.port,
     // Development mode shows source text to whoever provokes an error (TH1).
     development: false,
+    // Outside development the runtime shares ports unless told not to: a second server would take half of our requests (TH11).
+    reusePort: false,
     idleTimeout: idleTimeoutSeconds,
     maxRequestBodySize: runtimeBodyLimit,
     ...(options.tls !== undefined && { tls: { ...options.tls, ...tlsRules } }),
@@ -105,6 +116,7 @@ async function endListener(house: House, listener: Listener, phase: House['phase
   await Promise.race([listener.stop(), graceOver.promise]);
   clearTimeout(timer);
   await listener.stop(true);
+  house.deadline.stop();
 }
 
 /**
@@ -159,22 +171,42 @@ function open(house: House, door: Door, request: Request, path: string, params: 
 
 /** The one catch around every operation. */
 function callEndpoint(house: House, { answer, door }: Endpoint, exchange: Exchange): Soon<Response> {
-  const ask = (): Soon<unknown> => {
+  try {
     const answering: unknown = answer(exchange);
+    if (!(answering instanceof Promise)) return sendAnswer(house, door, exchange, answering);
     // Now, not later: when the client has hung up, its address is gone, and with it who sent a login (TH9).
-    if (answering instanceof Promise) exchange.caller.hold();
-    return answering;
-  };
-  return settle(
-    ask,
-    (given) => sendAnswer(house, door, exchange, given),
-    (error) => answerError(house, door, exchange, error),
-  );
+    exchange.caller.hold();
+    return answerInTime(house, door, exchange, answering);
+  } catch (error) {
+    return answerError(house, door, exchange, error);
+  }
+}
+
+/**
+ * Waits for the answer until the deadline; then the door says that it is busy. The handler runs on: a change that it is making is made
+ * or not as if nobody had hung up, and its outcome is unknown to the caller.
+ */
+function answerInTime(house: House, door: Door, exchange: Exchange, answer: Promise<unknown>): Promise<Response> {
+  return new Promise((resolve) => {
+    const end = house.deadline.watch(() => resolve(answerFault(house, door, exchange, 'too_slow')));
+    answer.then(
+      (settled) => {
+        if (end()) resolve(sendAnswer(house, door, exchange, settled));
+      },
+      (error: unknown) => {
+        if (end()) resolve(answerError(house, door, exchange, error));
+        else if (!(error instanceof HttpFault)) report(house, error, exchange.requestId);
+      },
+    );
+  });
 }
 
 /** A handler that returns nothing would otherwise answer 204 (TH1). */
 function sendAnswer(house: House, door: Door, exchange: Exchange, answer: unknown): Response {
-  if (answer instanceof Response) return closeWhereNeeded(house, exchange, answer);
+  if (answer instanceof Response) {
+    house.options.countAnswer?.(door.name, answer.status);
+    return closeWhereNeeded(house, exchange, answer);
+  }
   return answerError(house, door, exchange, new TypeError(`${door.name} gave no Response for ${exchange.path}`));
 }
 
@@ -188,6 +220,7 @@ function answerFault(house: House, door: Door, exchange: Exchange, fault: Fault,
   try {
     const response: unknown = door.answerFault(fault, exchange, detail);
     if (!(response instanceof Response)) throw new TypeError(`${door.name} gave no Response for the fault ${fault}`);
+    house.options.countAnswer?.(door.name, response.status);
     if (closingFaults.has(fault)) response.headers.set('Connection', 'close');
     return closeWhereNeeded(house, exchange, response);
   } catch (error) {

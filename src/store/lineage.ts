@@ -172,13 +172,8 @@ export async function readBackupTime(db: Db): Promise<number | null> {
   return row === undefined ? null : Number(row.value);
 }
 
-/** From now on every session that was opened before is dead, and the database is one in use again. */
-export async function raiseEpoch(trx: Db): Promise<void> {
-  await trx
-    .updateTable('counters')
-    .set((row) => ({ value: row('value', '+', 1) }))
-    .where('name', '=', 'session_epoch')
-    .execute();
+/** From now on the database is one in use, whether or not it was a backup. */
+export async function forgetBackup(trx: Db): Promise<void> {
   await trx.deleteFrom('meta').where('name', '=', backupName).execute();
 }
 

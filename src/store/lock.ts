@@ -13,6 +13,8 @@ const held = new Set<Database>();
 export function holdLock(directory: string): { release(): void } | null {
   const db = openLockFile(join(directory, 'cardea.lock'));
   try {
+    // Somebody may be asking `isLocked` right now.
+    db.run('pragma busy_timeout = 100');
     db.run('begin exclusive');
   } catch (error) {
     db.close();
@@ -26,6 +28,13 @@ export function holdLock(directory: string): { release(): void } | null {
       db.close();
     },
   };
+}
+
+/** Whether a server holds the data directory at this moment. */
+export function isLocked(directory: string): boolean {
+  const lock = holdLock(directory);
+  lock?.release();
+  return lock === null;
 }
 
 function openLockFile(path: string): Database {

@@ -100,15 +100,35 @@ export async function renewGeneration(trx: Db, userId: number, generation: numbe
   await query.execute();
 }
 
-/** Ends the sessions that were opened with one of these API keys. */
-export async function endSessionsOfKeys(trx: Db, keyIds: readonly number[], end: SessionEnd): Promise<void> {
-  if (keyIds.length === 0) return;
+/** Ends every session there is, logins in flight included, whatever their rows say: they are of an epoch before. */
+export async function raiseEpoch(trx: Db): Promise<void> {
   await trx
+    .updateTable('counters')
+    .set((row) => ({ value: sql<number>`${row.ref('value')} + 1` }))
+    .where('name', '=', 'session_epoch')
+    .execute();
+}
+
+/** The second at which the last token of all sessions that have not ended expires; 0 when there is none. */
+export async function readLastTokenEnd(db: Db): Promise<number> {
+  const row = await db
+    .selectFrom('sessions')
+    .select((select) => select.fn.max('live_expires_at').as('end'))
+    .where('ended_at', 'is', null)
+    .executeTakeFirst();
+  return row?.end ?? 0;
+}
+
+/** Ends the sessions that were opened with one of these API keys. @returns how many */
+export async function endSessionsOfKeys(trx: Db, keyIds: readonly number[], end: SessionEnd): Promise<number> {
+  if (keyIds.length === 0) return 0;
+  const result = await trx
     .updateTable('sessions')
     .set({ ended_at: end.endedAt, end_reason: end.reason })
     .where('api_key_id', 'in', keyIds)
     .where('ended_at', 'is', null)
-    .execute();
+    .executeTakeFirst();
+  return Number(result.numUpdatedRows);
 }
 
 /**
@@ -125,8 +145,9 @@ function mayLiveAt(table: string, at: number) {
 /**
  * Ends the user's oldest sessions until at most `keep` that may still live are left.
  * Sessions past a limit of theirs do not count, though their rows are not ended yet.
+ * @returns how many
  */
-export async function endOldestSessions(trx: Db, userId: number, keep: number, end: SessionEnd): Promise<void> {
+export async function endOldestSessions(trx: Db, userId: number, keep: number, end: SessionEnd): Promise<number> {
   const surplus = trx
     .selectFrom('sessions as old')
     .select('old.id')
@@ -136,11 +157,12 @@ export async function endOldestSessions(trx: Db, userId: number, keep: number, e
     .orderBy('old.id', 'desc')
     .offset(keep)
     .limit(10_000);
-  await trx
+  const result = await trx
     .updateTable('sessions')
     .set({ ended_at: end.endedAt, end_reason: end.reason })
     .where('id', 'in', surplus)
-    .execute();
+    .executeTakeFirst();
+  return Number(result.numUpdatedRows);
 }
 
 export type SessionListing = {

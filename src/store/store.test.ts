@@ -241,6 +241,18 @@ function suite(engine: Engine): void {
     await probeStore(store);
   });
 
+  test('says what is missing before a store is used, and nothing once it is up to date', async () => {
+    const other = engine === 'sqlite' ? join(directory, 'schema.db') : await testDatabaseUrl();
+    const fresh = await openStore({ url: other, create: true });
+    try {
+      await expect(requireCurrentSchema(fresh)).rejects.toThrow('The store has schema 0');
+      await migrate(fresh);
+      await requireCurrentSchema(fresh);
+    } finally {
+      await fresh.close();
+    }
+  });
+
   test('many transactions at once each count', async () => {
     await sql`insert into probes (id, name, at) values (1, 'sum', 0)`.execute(store.db);
     await Promise.all(

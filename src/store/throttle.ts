@@ -15,6 +15,15 @@ export function lockSubject(trx: Db, subject: string, nowMs: number): Promise<Th
     .executeTakeFirstOrThrow();
 }
 
+/** How many names and addresses have something counted. */
+export async function countSubjects(db: Db): Promise<number> {
+  const row = await db
+    .selectFrom('throttle')
+    .select((select) => select.fn.countAll().as('rows'))
+    .executeTakeFirst();
+  return Number(row?.rows ?? 0);
+}
+
 export async function writeSubject(trx: Db, row: ThrottleRow): Promise<void> {
   const { subject, ...counted } = row;
   await trx.updateTable('throttle').set(counted).where('subject', '=', subject).execute();

@@ -190,6 +190,28 @@ describe('TR1, LOG-04: a log that nobody reads', () => {
   });
 });
 
+test('TR1, LOG-04: a log whose reader stalls stops no request, no command and no stop', async () => {
+  await fillGround(ground);
+  const port = await freePort(createServer());
+  const server = startProgram([], {
+    env: { ...ground.env, CARDEA_HTTP_PORT: String(port), CARDEA_HCX_ENABLED: 'false' },
+    command: ['bash', '-c', 'exec "$@" > >(exec sleep 60 >/dev/null 2>&1)', 'bash', ...programCommand, 'serve'],
+  });
+  const doors = doorsOf(`http://127.0.0.1:${port}`);
+  const token = tokenOf(await untilAnswered(() => doors.restLogin(john.login, john.password)));
+  // The server writes two lines for each, far more than a pipe holds; then nothing can be written any more.
+  for (let count = 0; count < 2_000; count += 1) {
+    server.signal('SIGHUP');
+    await Bun.sleep(1);
+    if (count % 100 === 0) expect((await doors.restSession(token)).status).toBe(200);
+  }
+  expect((await runProgram(['key', 'rotate'], { env: ground.env })).code).toBe(0);
+  expect((await doors.restLogin(john.login, john.password)).status).toBe(200);
+  expect((await doors.restSession(token)).status).toBe(200);
+  server.signal('SIGTERM');
+  expect(await server.exited).toBe(0);
+}, 60_000);
+
 /** Asks until somebody listens: the start itself is what cannot be read here. */
 async function untilAnswered<T extends { readonly status: number }>(ask: () => Promise<T>): Promise<T> {
   for (;;) {

@@ -21,6 +21,8 @@ export type TestServer = {
   readonly url: string;
   /** Address of the TLS listener, where the settings switch it on (`CARDEA_HCX_ENABLED`). */
   readonly httpsUrl: string;
+  /** Address of the listener for figures, where the settings switch it on (`CARDEA_METRICS_LISTEN`). */
+  readonly metricsUrl: string;
   readonly core: Core;
   readonly clock: TestClock;
   readonly config: Config;
@@ -95,6 +97,7 @@ async function startOn(ground: Ground): Promise<TestServer> {
   return {
     url: app.url,
     httpsUrl: app.httpsUrl ?? '',
+    metricsUrl: app.metricsUrl ?? '',
     core: app.core,
     clock,
     config,

@@ -33,3 +33,31 @@ export function breakStore(
     },
   };
 }
+
+/**
+ * Lets every transaction of the running server wait, as behind a store that hangs and says nothing. Reads go on.
+ * @returns a function that lets them all happen
+ */
+export function hangWrites({ core }: Pick<TestServer, 'core'>): () => void {
+  const { store } = core;
+  const { db } = store;
+  const gate = Promise.withResolvers<void>();
+  const transaction = () => ({
+    execute: async (work: Parameters<ReturnType<typeof db.transaction>['execute']>[0]) => {
+      await gate.promise;
+      return db.transaction().execute(work);
+    },
+  });
+  const hung = new Proxy(db, {
+    get(target, name) {
+      if (name === 'transaction') return transaction;
+      const value: unknown = Reflect.get(target, name, target);
+      return typeof value === 'function' ? (value.bind(target) as unknown) : value;
+    },
+  });
+  Object.defineProperty(store, 'db', { value: hung, configurable: true, writable: true, enumerable: true });
+  return () => {
+    Object.defineProperty(store, 'db', { value: db, configurable: true, writable: true, enumerable: true });
+    gate.resolve();
+  };
+}

@@ -1,4 +1,4 @@
-import type { Door, Exchange } from '../../http/door.ts';
+import type { Door, Exchange, Route } from '../../http/door.ts';
 import type { Fault } from '../../http/faults.ts';
 import { prepareAnswers } from '../../http/headers.ts';
 
@@ -21,14 +21,16 @@ const retryLater = { 'Retry-After': '2' };
 /**
  * For whoever operates the server: `/healthz` while the process lives, `/readyz` while it can do its work. Neither tells a version.
  * Also the answer to every path that no contract owns.
+ * @param writeMetrics gives the text of `/metrics`; without it there is none
  */
-export function createOps(isReady: () => Promise<boolean>): Door {
+export function createOps(isReady: () => Promise<boolean>, writeMetrics?: () => Promise<string>): Door {
   return {
     name: 'ops',
     owns: [],
     routes: [
       { method: 'GET', path: '/healthz', answer: (exchange) => tell(exchange, 200, 'alive') },
       { method: 'GET', path: '/readyz', answer: (exchange) => answerReadiness(exchange, isReady) },
+      ...(writeMetrics === undefined ? [] : [metricsRoute(writeMetrics)]),
     ],
     answerFault: (fault, exchange, detail) => {
       const status = statuses[fault];
@@ -36,6 +38,12 @@ export function createOps(isReady: () => Promise<boolean>): Door {
       return tell(exchange, status, fault, { ...allow, ...(status === 503 && retryLater) });
     },
   };
+}
+
+function metricsRoute(write: () => Promise<string>): Route {
+  const send = prepareAnswers({ 'Content-Type': 'text/plain; version=0.0.4; charset=utf-8' });
+  const answer = async (exchange: Exchange) => send(exchange, 200, await write());
+  return { method: 'GET', path: '/metrics', answer };
 }
 
 async function answerReadiness(exchange: Exchange, isReady: () => Promise<boolean>): Promise<Response> {
