@@ -231,7 +231,7 @@ function openContexts(config: Config, { foreignChanges }: Store, keys: KeyRing):
   if (foreignChanges === null || capacity === 0) return null;
   const contexts = createContextCache(capacity, foreignChanges);
   // A token is verified once, so it must be again when other keys verify.
-  keys.onChange(contexts.forgetAll);
+  keys.onChange(() => contexts.forgetAll());
   return contexts;
 }
 

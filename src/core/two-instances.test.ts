@@ -10,7 +10,7 @@ import {
 } from '../../tests/support/core.ts';
 import { addUser } from '../../tests/support/users.ts';
 import { type Core, endAll, endOne, refreshSession, setPassword, setStatus } from './index.ts';
-import { endEverySession } from './key-rotation.ts';
+import { endEverySession } from './restoration.ts';
 
 const caller = callerFrom();
 const refreshPolicy = { tokenSeconds: 3600, graceSeconds: 0 };
@@ -26,7 +26,10 @@ const ends: [name: string, end: End][] = [
   ['a refresh, for the token before it', (at, { token }) => refreshSession(at, token, refreshPolicy, caller)],
   ['suspension', (at, { userId }) => setStatus(at, 'system', userId, 'Suspended', caller)],
   ['a new password', (at, { userId }) => setPassword(at, 'system', userId, 'quite another phrase', caller)],
-  ['the end of every session', (at) => endEverySession(at, 'test', caller)],
+  [
+    'the end of every session',
+    (at) => endEverySession(at, { event: 'signing_key.replaced', detail: { key: 'test' } }, caller),
+  ],
 ];
 
 // Of servers on one SQLite file the second is refused.
