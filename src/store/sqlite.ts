@@ -9,11 +9,12 @@ import {
   type DatabaseConnection,
   type Dialect,
   type Driver,
+  type QueryResult,
   SqliteAdapter,
   SqliteIntrospector,
   SqliteQueryCompiler,
 } from 'kysely';
-import { isStoreTrouble, translate } from './errors.ts';
+import { isStoreTrouble, StoreError, translate } from './errors.ts';
 import { refuseInsideTransaction, refuseSettings, refuseStream } from './guard.ts';
 import { createMutex, type Mutex } from './mutex.ts';
 import { openFile, type SqliteFile } from './sqlite-file.ts';
@@ -22,6 +23,8 @@ import { openFile, type SqliteFile } from './sqlite-file.ts';
 export type SqliteHandle = { readonly dialect: Dialect; close(): Promise<void> };
 
 const turnLimitMs = 500;
+const lockLimitMs = 250;
+const lockPollMs = 10;
 
 /**
  * The one connection that writes.
@@ -33,6 +36,8 @@ export function openSqliteWriter(path: string, create: boolean): SqliteHandle {
   if (existsSync(path) && !isFilled(path))
     throw new Error(`${path} is empty; restore a backup, or delete the file to begin anew.`);
   const file = openFile(path, create ? { readwrite: true, create: true } : { readwrite: true });
+  // SQLite's own wait would stop the whole process, and everybody in it who only reads.
+  file.db.run('pragma busy_timeout = 0');
   const mutex = createMutex(turnLimitMs);
   return {
     dialect: createDialect(createWriterDriver(file, mutex)),
@@ -80,7 +85,7 @@ function createWriterDriver(file: SqliteFile, mutex: Mutex): Driver {
     },
     async beginTransaction(connection, settings) {
       refuseSettings(settings);
-      control(file.db, 'begin immediate');
+      await waitForLock(() => control(file.db, 'begin immediate'));
       (connection as Lease).stage = 'transaction';
     },
     async commitTransaction(connection) {
@@ -111,16 +116,39 @@ function createLease(file: SqliteFile): Lease {
     failure: undefined,
     async executeQuery<R>(query: CompiledQuery) {
       requireSound(file.db, lease);
+      if (lease.stage === 'single') return waitForLock(() => runTranslated<R>(file, query));
       try {
-        return file.run<R>(query);
+        return runTranslated<R>(file, query);
       } catch (error) {
-        lease.failure = translate(error);
-        throw lease.failure;
+        lease.failure = error;
+        throw error;
       }
     },
     streamQuery: refuseStream,
   };
   return lease;
+}
+
+/** Tries again while another process writes. @throws StoreError 'busy' when that takes longer than `lockLimitMs` */
+async function waitForLock<T>(attempt: () => T): Promise<T> {
+  const untilMs = performance.now() + lockLimitMs;
+  for (;;) {
+    try {
+      return attempt();
+    } catch (error) {
+      const isBusy = error instanceof StoreError && error.word === 'busy';
+      if (!isBusy || performance.now() >= untilMs) throw error;
+    }
+    await Bun.sleep(lockPollMs);
+  }
+}
+
+function runTranslated<R>(file: SqliteFile, query: CompiledQuery): QueryResult<R> {
+  try {
+    return file.run<R>(query);
+  } catch (error) {
+    throw translate(error);
+  }
 }
 
 /**
@@ -141,9 +169,7 @@ function createReaderDriver(file: SqliteFile): Driver {
   const connection: DatabaseConnection = {
     async executeQuery<R>(query: CompiledQuery) {
       try {
-        return file.run<R>(query);
-      } catch (error) {
-        throw translate(error);
+        return runTranslated<R>(file, query);
       } finally {
         endStrayTransaction(file.db);
       }
