@@ -15,6 +15,9 @@ export type Cluster = {
   readonly url: string;
   /** @returns the new database's URL */
   createDatabase(name: string): Promise<string>;
+  /** Ends the server and keeps its data; `resume` starts it again at the same address. */
+  suspend(): Promise<void>;
+  resume(): Promise<void>;
   /** Ends the server and deletes its data. */
   stop(): Promise<void>;
 };
@@ -32,11 +35,17 @@ export async function startCluster(): Promise<Cluster> {
     const server = await startServer(directory, password);
     const url = `postgres://postgres:${password}@127.0.0.1:${server.port}/postgres`;
     const stop = async (): Promise<void> => {
-      await server.stop();
+      await server.suspend();
       await rm(directory, { recursive: true, force: true });
       await endReaper(reaper);
     };
-    return { url, createDatabase: (name) => createDatabase(url, name), stop };
+    return {
+      url,
+      createDatabase: (name) => createDatabase(url, name),
+      suspend: () => server.suspend(),
+      resume: () => server.resume(),
+      stop,
+    };
   } catch (error) {
     await endReaper(reaper);
     throw error;
@@ -72,14 +81,17 @@ async function createDatabase(clusterUrl: string, name: string): Promise<string>
 }
 
 /** The data directory is made once; starting is tried again, since another process may take the free port first. */
-async function startServer(directory: string, password: string): Promise<{ port: number; stop(): Promise<void> }> {
+async function startServer(
+  directory: string,
+  password: string,
+): Promise<{ port: number; suspend(): Promise<void>; resume(): Promise<void> }> {
   await describeServer(directory, password, 0).initialise();
   for (let attempt = 1; ; attempt += 1) {
     const port = await findFreePort();
     const server = describeServer(directory, password, port);
     try {
       await server.start();
-      return { port, stop: () => server.stop() };
+      return { port, suspend: () => server.stop(), resume: () => server.start() };
     } catch (error) {
       // The package rejects with nothing when the server process ends early.
       if (attempt === 3) throw new Error('PostgreSQL for the tests does not start', { cause: error });
