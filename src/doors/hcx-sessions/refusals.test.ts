@@ -50,6 +50,41 @@ describe('[13] refused logins cannot be told apart', () => {
   });
 });
 
+describe('[13] refused logins take the same time at the real cost of a hash', () => {
+  const rounds = 12;
+  const tries = [
+    { login: 'plain', password: 'wrong' },
+    { login: 'nobody', password: testPassword },
+    { login: 'suspended', password: testPassword },
+    { login: 'locked', password: testPassword },
+  ];
+  let server: TestServer;
+  beforeAll(async () => {
+    server = await startTestServer({ settings: patient, realHashes: true });
+    for (const login of ['plain', 'locked']) await addUser(server, { login });
+    await addUser(server, { login: 'suspended', status: 'Suspended' });
+    const { db } = server.core.store;
+    await db.updateTable('users').set({ failed_passwords: 100 }).where('login', '=', 'locked').execute();
+  });
+  afterAll(() => server.close());
+
+  test('tried in turn, the medians of wrong, unknown, disabled and locked are of one order', async () => {
+    const times = tries.map((): number[] => []);
+    // One more round than counted: the first one warms up.
+    for (let round = 0; round <= rounds; round += 1) {
+      for (const [index, who] of tries.entries()) {
+        const startedMs = performance.now();
+        expectError(await postLogin(server.httpsUrl, who), ...refusals.wrongLogin);
+        if (round > 0) times[index]?.push(performance.now() - startedMs);
+      }
+      server.clock.advance(900);
+    }
+    const medians = times.map((each) => each.toSorted((a, b) => a - b)[rounds >> 1] ?? Number.NaN);
+    // Without a hash of the same price it is a tenth of the time.
+    expect(Math.max(...medians) / Math.min(...medians)).toBeLessThan(3);
+  }, 60_000);
+});
+
 describe('[14] the throttle', () => {
   let server: TestServer;
   let count = 0;
