@@ -6,7 +6,6 @@ import {
   expectError,
   getSession,
   type HcxAnswer,
-  hcx,
   hybridityPath,
   patient,
   postLogin,
@@ -45,24 +44,6 @@ describe('[24] the store does not answer', () => {
       trouble.mend();
     }
     expect((await getSession(server, byToken(token))).status).toBe(200);
-  });
-
-  test('[19] 503 of the web login is XML without Accept, JSON otherwise', async () => {
-    const trouble = breakStore(server);
-    const body = { username: admin.login, password: admin.password };
-    try {
-      for (const [accept, type] of [
-        ['', 'application/xml;charset=UTF-8'],
-        ['*/*', 'application/json;charset=UTF-8'],
-      ] as const) {
-        const answer = await hcx(server.url, 'POST', hybridityPath, { body, headers: { accept } });
-        expectError(answer, ...refusals.busy);
-        expect(answer.headers.get('content-type')).toBe(type);
-        expect(answer.text).not.toMatch(/trusted root/i);
-      }
-    } finally {
-      trouble.mend();
-    }
   });
 
   test('a store that cannot be written refuses POST and DELETE, and GET goes on', async () => {

@@ -5,7 +5,6 @@ import {
   expectError,
   getSession,
   type HcxAnswer,
-  hcx,
   hcxOn,
   hybridityPath,
   patient,
@@ -122,16 +121,6 @@ describe('[14] the throttle', () => {
       expect(answers.filter((answer) => answer?.status === 401)).toHaveLength(freeTries);
     },
   );
-
-  test('[19] 429 of the web login is XML where XML is told', async () => {
-    for (let attempt = 0; attempt < freeTries; attempt += 1) await ways[1]?.(name);
-    const body = { username: name, password: 'wrong' };
-    const answer = await hcx(server.url, 'POST', hybridityPath, { body });
-    expectError(answer, ...refusals.throttled);
-    expect(answer.headers.get('content-type')).toBe('application/xml;charset=UTF-8');
-    const json = await hcx(server.url, 'POST', hybridityPath, { body, headers: { accept: '*/*' } });
-    expectError(json, ...refusals.throttled);
-  });
 
   test('one address gets so many wrong passwords a minute, whatever names and ways it tries', async () => {
     for (let index = 0; index < addressPerMinute; index += 1) {
