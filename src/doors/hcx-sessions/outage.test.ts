@@ -84,7 +84,7 @@ describe('[24] the store does not answer', () => {
   });
 });
 
-describe('[24] the hashing queue is full', () => {
+describe('L16 [24] the hashing queue is full', () => {
   test('further logins are 503 while GET stays 200', async () => {
     const server = await startTestServer({
       realHashes: true,
