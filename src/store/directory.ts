@@ -25,7 +25,8 @@ const noOrganization = [
   sql<number>`0`.as('is_admin'),
 ] as const;
 
-const byUser = prepare<FactRow>((db, userId) => {
+/** Everything the directory says of a user beyond the user's own row, in one statement. */
+export const factsOfUser = prepare<FactRow, 'integer'>('integer', (db, userId) => {
   const organizations = db
     .selectFrom('memberships')
     .innerJoin('organizations', 'organizations.id', 'memberships.organization_id')
@@ -75,12 +76,12 @@ const byUser = prepare<FactRow>((db, userId) => {
       ...noOrganization,
       noPosition,
     ]);
-  return organizations.unionAll(roles).union(direct).union(throughRoles);
+  // A permission may come twice, held directly and by roles: the caller lists names once, which is cheaper than sorting here.
+  return organizations.unionAll(roles).unionAll(direct).unionAll(throughRoles);
 });
 
-/** Everything the directory says of a user beyond the user's own row, in one statement. */
-export function readFacts(db: Db, userId: number): Promise<FactRow[]> {
-  return byUser(db, userId);
+export async function readFacts(db: Db, userId: number): Promise<FactRow[]> {
+  return (await db.executeQuery(factsOfUser(db, userId))).rows;
 }
 
 export async function organizationExists(db: Db, id: number): Promise<boolean> {

@@ -17,6 +17,12 @@ export function isStoreTrouble(error: unknown): boolean {
   return error instanceof StoreError && error.word !== 'duplicate';
 }
 
+/** True for a change that SQLite rolled back because the disk is full. */
+export function isDiskFull(error: unknown): boolean {
+  if (!(error instanceof StoreError)) return false;
+  return (error.cause as { code?: unknown } | undefined)?.code === 'SQLITE_FULL';
+}
+
 /** True for a row that exists already. */
 export function isDuplicate(error: unknown): boolean {
   return error instanceof StoreError && error.word === 'duplicate';

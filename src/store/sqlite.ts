@@ -2,10 +2,10 @@
  * A Kysely dialect over `bun:sqlite`. Kysely's own says plain `begin` and goes on after SQLite has rolled a transaction back by
  * itself, so that later statements commit outside of it.
  */
-import type { Database } from 'bun:sqlite';
+import { constants, type Database } from 'bun:sqlite';
 import { existsSync, statSync } from 'node:fs';
 import {
-  type CompiledQuery,
+  CompiledQuery,
   type DatabaseConnection,
   type Dialect,
   type Driver,
@@ -15,12 +15,23 @@ import {
   SqliteQueryCompiler,
 } from 'kysely';
 import { isStoreTrouble, StoreError, translate } from './errors.ts';
+import type { Health } from './health.ts';
 import { refuseInsideTransaction, refuseSettings, refuseStream } from './guard.ts';
 import { createMutex, type Mutex } from './mutex.ts';
 import { openFile, type SqliteFile } from './sqlite-file.ts';
 
 /** An open connection. Whoever opened it keeps it: one that nobody refers to is collected, and its locks are lost. */
-export type SqliteHandle = { readonly dialect: Dialect; close(): Promise<void> };
+type SqliteHandle = { readonly dialect: Dialect; close(keepLog: boolean): Promise<void> };
+
+export type SqliteWriter = SqliteHandle & {
+  /** Moves when another connection than this one, so another process, committed a change. @throws StoreError */
+  readonly foreignChanges: () => number;
+};
+
+export type SqliteReader = SqliteHandle & {
+  /** Runs a statement at once. @throws StoreError */
+  readonly read: <Row>(query: CompiledQuery<Row>) => Row[];
+};
 
 const turnLimitMs = 500;
 const lockLimitMs = 250;
@@ -31,19 +42,21 @@ const lockPollMs = 10;
  * @throws Error when the file is empty, when it is missing and `create` is false, or when a setting cannot be made
  * @throws StoreError when SQLite cannot open the file
  */
-export function openSqliteWriter(path: string, create: boolean): SqliteHandle {
+export function openSqliteWriter(path: string, create: boolean, health: Health): SqliteWriter {
   if (!create && !isFilled(path)) throw new Error(`There is no store at ${path}.`);
   if (existsSync(path) && !isFilled(path))
-    throw new Error(`${path} is empty; restore a backup, or delete the file to begin anew.`);
+    throw new Error(`${path} is empty; restore a backup with "cardea restore <file>".`);
   const file = openFile(path, create ? { readwrite: true, create: true } : { readwrite: true });
   // SQLite's own wait would stop the whole process, and everybody in it who only reads.
   file.db.run('pragma busy_timeout = 0');
   const mutex = createMutex(turnLimitMs);
   return {
-    dialect: createDialect(createWriterDriver(file, mutex)),
-    async close() {
+    dialect: createDialect(createWriterDriver(file, mutex, health)),
+    foreignChanges: () => runOn<{ data_version: number }>(file, dataVersion, health).rows[0]?.data_version ?? 0,
+    async close(keepLog) {
       // Who holds it for longer than that loses its transaction, which is what a closed file means.
       await mutex.acquire().catch(() => {});
+      if (keepLog) keepEmptyLog(file.db);
       file.close();
     },
   };
@@ -53,14 +66,36 @@ export function openSqliteWriter(path: string, create: boolean): SqliteHandle {
  * A connection that only reads. It never holds a snapshot over two statements, so a read sees all that was committed before it.
  * @throws StoreError when SQLite cannot open the file
  */
-export function openSqliteReader(path: string): SqliteHandle {
+export function openSqliteReader(path: string, health: Health): SqliteReader {
   const file = openFile(path, { readonly: true });
   return {
-    dialect: createDialect(createReaderDriver(file)),
+    dialect: createDialect(createReaderDriver(file, health)),
+    read<Row>(query: CompiledQuery<Row>) {
+      refuseInsideTransaction();
+      return runOn<Row>(file, query, health).rows;
+    },
     async close() {
       file.close();
     },
   };
+}
+
+const dataVersion = CompiledQuery.raw('pragma data_version');
+
+/** @throws StoreError by what SQLite said */
+function runOn<Row>(file: SqliteFile, query: CompiledQuery, health: Health): QueryResult<Row> {
+  try {
+    return file.run<Row>(query);
+  } catch (error) {
+    health.note(error);
+    throw translate(error);
+  }
+}
+
+/** Emptied, since a log with content would be played onto any file that is copied to the place of this one. */
+function keepEmptyLog(db: Database): void {
+  db.fileControl(constants.SQLITE_FCNTL_PERSIST_WAL, 1);
+  db.run('pragma journal_size_limit = 0');
 }
 
 /** An empty file is not a store: it may be what a full disk left of one. */
@@ -75,33 +110,40 @@ type Lease = DatabaseConnection & {
   failure: unknown;
 };
 
-function createWriterDriver(file: SqliteFile, mutex: Mutex): Driver {
+function createWriterDriver(file: SqliteFile, mutex: Mutex, health: Health): Driver {
+  const control = (sql: Control) => runControl(file.db, sql, health);
   return {
     async init() {},
     async acquireConnection() {
       refuseInsideTransaction();
       await mutex.acquire();
-      return createLease(file);
+      try {
+        health.requireSound();
+        return createLease(file, health);
+      } catch (error) {
+        mutex.release();
+        throw error;
+      }
     },
     async beginTransaction(connection, settings) {
       refuseSettings(settings);
-      await waitForLock(() => control(file.db, 'begin immediate'));
+      await waitForLock(() => control('begin immediate'));
       (connection as Lease).stage = 'transaction';
     },
     async commitTransaction(connection) {
       requireSound(file.db, connection as Lease);
-      control(file.db, 'commit');
+      control('commit');
       (connection as Lease).stage = 'single';
     },
     async rollbackTransaction(connection) {
       (connection as Lease).stage = 'single';
       // SQLite may have rolled back by itself, as it does when the disk is full.
-      if (file.db.inTransaction) control(file.db, 'rollback');
+      if (file.db.inTransaction) control('rollback');
     },
     async releaseConnection(connection) {
       (connection as Lease).stage = 'released';
       try {
-        endStrayTransaction(file.db);
+        endStrayTransaction(file.db, health);
       } finally {
         mutex.release();
       }
@@ -110,15 +152,15 @@ function createWriterDriver(file: SqliteFile, mutex: Mutex): Driver {
   };
 }
 
-function createLease(file: SqliteFile): Lease {
+function createLease(file: SqliteFile, health: Health): Lease {
   const lease: Lease = {
     stage: 'single',
     failure: undefined,
     async executeQuery<R>(query: CompiledQuery) {
       requireSound(file.db, lease);
-      if (lease.stage === 'single') return waitForLock(() => runTranslated<R>(file, query));
+      if (lease.stage === 'single') return waitForLock(() => runOn<R>(file, query, health));
       try {
-        return runTranslated<R>(file, query);
+        return runOn<R>(file, query, health);
       } catch (error) {
         lease.failure = error;
         throw error;
@@ -143,14 +185,6 @@ async function waitForLock<T>(attempt: () => T): Promise<T> {
   }
 }
 
-function runTranslated<R>(file: SqliteFile, query: CompiledQuery): QueryResult<R> {
-  try {
-    return file.run<R>(query);
-  } catch (error) {
-    throw translate(error);
-  }
-}
-
 /**
  * As on PostgreSQL, a transaction in which a statement failed can only be rolled back, also when its code swallowed the error.
  * @throws StoreError when that error was one of a busy or unavailable store, Error otherwise
@@ -165,13 +199,13 @@ function requireSound(db: Database, lease: Lease): void {
   if (!db.inTransaction) throw new Error('The transaction was ended by one of its own statements.');
 }
 
-function createReaderDriver(file: SqliteFile): Driver {
+function createReaderDriver(file: SqliteFile, health: Health): Driver {
   const connection: DatabaseConnection = {
     async executeQuery<R>(query: CompiledQuery) {
       try {
-        return runTranslated<R>(file, query);
+        return runOn<R>(file, query, health);
       } finally {
-        endStrayTransaction(file.db);
+        endStrayTransaction(file.db, health);
       }
     },
     streamQuery: refuseStream,
@@ -190,16 +224,19 @@ function createReaderDriver(file: SqliteFile): Driver {
   };
 }
 
-function endStrayTransaction(db: Database): void {
+function endStrayTransaction(db: Database, health: Health): void {
   if (!db.inTransaction) return;
-  control(db, 'rollback');
+  runControl(db, 'rollback', health);
   throw new Error('A transaction was left open on a connection of the store.');
 }
 
-function control(db: Database, sql: 'begin immediate' | 'commit' | 'rollback'): void {
+type Control = 'begin immediate' | 'commit' | 'rollback';
+
+function runControl(db: Database, sql: Control, health: Health): void {
   try {
     db.run(sql);
   } catch (error) {
+    health.note(error);
     throw translate(error);
   }
 }
