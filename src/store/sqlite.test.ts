@@ -26,12 +26,17 @@ afterEach(async () => {
 });
 
 test('TS1, TS2: every connection flushes each commit and has the safe settings', async () => {
-  for (const handle of [store.db, store.checks, store.lists]) {
+  // The writer waits for locks by itself, since SQLite's wait stops everybody.
+  for (const [handle, timeout] of [
+    [store.db, 0],
+    [store.checks, 250],
+    [store.lists, 250],
+  ] as const) {
     expect(await readPragmas(handle)).toEqual({
       journal_mode: 'wal',
       synchronous: 2,
       foreign_keys: 1,
-      timeout: 250,
+      timeout,
       trusted_schema: 0,
       cell_size_check: 1,
       mmap_size: 0,
@@ -120,6 +125,30 @@ test('F08: a lock of another process makes changes busy within 300 ms while read
   expect(await wordOf(transact(store, (trx) => insert(trx, 2, 'two')))).toBe('busy');
   expect(performance.now() - startedMs).toBeLessThan(300);
   expect(await readNames(store.checks)).toEqual(['one']);
+  other.run('rollback');
+  other.close();
+  await transact(store, (trx) => insert(trx, 2, 'two'));
+});
+
+test('F08: a crowd of writers at a lock of another process is refused in time, and nobody who only reads waits for it', async () => {
+  await insert(store.db, 1, 'one');
+  const other = new Database(path);
+  other.run('begin immediate');
+  const startedMs = performance.now();
+  const crowd = Promise.all(
+    Array.from({ length: 20 }, (_, id) => wordOf(transact(store, (trx) => insert(trx, id + 2, 'late')))),
+  );
+  let longestReadMs = 0;
+  for (let isOver = false; !isOver; ) {
+    const readMs = performance.now();
+    expect(await readNames(store.checks)).toEqual(['one']);
+    isOver = await Promise.race([crowd.then(() => true), Bun.sleep(5).then(() => false)]);
+    longestReadMs = Math.max(longestReadMs, performance.now() - readMs);
+  }
+  expect(new Set(await crowd)).toEqual(new Set(['busy']));
+  // About 0.75 s and 6 ms; a wait that stops the process takes 5 s for both.
+  expect(performance.now() - startedMs).toBeLessThan(2_000);
+  expect(longestReadMs).toBeLessThan(1_000);
   other.run('rollback');
   other.close();
   await transact(store, (trx) => insert(trx, 2, 'two'));

@@ -9,11 +9,12 @@ import {
   type DatabaseConnection,
   type Dialect,
   type Driver,
+  type QueryResult,
   SqliteAdapter,
   SqliteIntrospector,
   SqliteQueryCompiler,
 } from 'kysely';
-import { isStoreTrouble, translate } from './errors.ts';
+import { isStoreTrouble, StoreError, translate } from './errors.ts';
 import type { Health } from './health.ts';
 import { refuseInsideTransaction, refuseSettings, refuseStream } from './guard.ts';
 import { createMutex, type Mutex } from './mutex.ts';
@@ -33,6 +34,8 @@ export type SqliteReader = SqliteHandle & {
 };
 
 const turnLimitMs = 500;
+const lockLimitMs = 250;
+const lockPollMs = 10;
 
 /**
  * The one connection that writes.
@@ -44,10 +47,12 @@ export function openSqliteWriter(path: string, create: boolean, health: Health):
   if (existsSync(path) && !isFilled(path))
     throw new Error(`${path} is empty; restore a backup with "cardea restore <file>".`);
   const file = openFile(path, create ? { readwrite: true, create: true } : { readwrite: true });
+  // SQLite's own wait would stop the whole process, and everybody in it who only reads.
+  file.db.run('pragma busy_timeout = 0');
   const mutex = createMutex(turnLimitMs);
   return {
     dialect: createDialect(createWriterDriver(file, mutex, health)),
-    foreignChanges: () => runOn(file, dataVersion, health)[0]?.data_version ?? 0,
+    foreignChanges: () => runOn<{ data_version: number }>(file, dataVersion, health).rows[0]?.data_version ?? 0,
     async close(keepLog) {
       // Who holds it for longer than that loses its transaction, which is what a closed file means.
       await mutex.acquire().catch(() => {});
@@ -65,9 +70,9 @@ export function openSqliteReader(path: string, health: Health): SqliteReader {
   const file = openFile(path, { readonly: true });
   return {
     dialect: createDialect(createReaderDriver(file, health)),
-    read(query) {
+    read<Row>(query: CompiledQuery<Row>) {
       refuseInsideTransaction();
-      return runOn(file, query, health);
+      return runOn<Row>(file, query, health).rows;
     },
     async close() {
       file.close();
@@ -75,12 +80,12 @@ export function openSqliteReader(path: string, health: Health): SqliteReader {
   };
 }
 
-const dataVersion = CompiledQuery.raw('pragma data_version') as CompiledQuery<{ data_version: number }>;
+const dataVersion = CompiledQuery.raw('pragma data_version');
 
-/** A statement outside any transaction. */
-function runOn<Row>(file: SqliteFile, query: CompiledQuery<Row>, health: Health): Row[] {
+/** @throws StoreError by what SQLite said */
+function runOn<Row>(file: SqliteFile, query: CompiledQuery, health: Health): QueryResult<Row> {
   try {
-    return file.run<Row>(query).rows;
+    return file.run<Row>(query);
   } catch (error) {
     health.note(error);
     throw translate(error);
@@ -122,7 +127,7 @@ function createWriterDriver(file: SqliteFile, mutex: Mutex, health: Health): Dri
     },
     async beginTransaction(connection, settings) {
       refuseSettings(settings);
-      control('begin immediate');
+      await waitForLock(() => control('begin immediate'));
       (connection as Lease).stage = 'transaction';
     },
     async commitTransaction(connection) {
@@ -153,17 +158,31 @@ function createLease(file: SqliteFile, health: Health): Lease {
     failure: undefined,
     async executeQuery<R>(query: CompiledQuery) {
       requireSound(file.db, lease);
+      if (lease.stage === 'single') return waitForLock(() => runOn<R>(file, query, health));
       try {
-        return file.run<R>(query);
+        return runOn<R>(file, query, health);
       } catch (error) {
-        health.note(error);
-        lease.failure = translate(error);
-        throw lease.failure;
+        lease.failure = error;
+        throw error;
       }
     },
     streamQuery: refuseStream,
   };
   return lease;
+}
+
+/** Tries again while another process writes. @throws StoreError 'busy' when that takes longer than `lockLimitMs` */
+async function waitForLock<T>(attempt: () => T): Promise<T> {
+  const untilMs = performance.now() + lockLimitMs;
+  for (;;) {
+    try {
+      return attempt();
+    } catch (error) {
+      const isBusy = error instanceof StoreError && error.word === 'busy';
+      if (!isBusy || performance.now() >= untilMs) throw error;
+    }
+    await Bun.sleep(lockPollMs);
+  }
 }
 
 /**
@@ -184,10 +203,7 @@ function createReaderDriver(file: SqliteFile, health: Health): Driver {
   const connection: DatabaseConnection = {
     async executeQuery<R>(query: CompiledQuery) {
       try {
-        return file.run<R>(query);
-      } catch (error) {
-        health.note(error);
-        throw translate(error);
+        return runOn<R>(file, query, health);
       } finally {
         endStrayTransaction(file.db, health);
       }

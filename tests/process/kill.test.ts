@@ -59,8 +59,8 @@ describe.each(engines.map((engine) => [engine]))('kill -9 on %s', (engine) => {
       await next.exited;
     }
     const last = await startServing(ground.env);
-    const broken = await Promise.all(everybody.flat().map((told) => brokenWords(doorsOf(last.url), told)));
-    expect(broken.flat()).toEqual([]);
+    // Client by client: all at once would be more logins than the hashing queue takes.
+    for (const told of everybody.flat()) expect(await brokenWords(doorsOf(last.url), told)).toEqual([]);
     expect(everybody.flat().flatMap((told) => [...told.ended]).length).toBeGreaterThan(10);
   }, 60_000);
 });

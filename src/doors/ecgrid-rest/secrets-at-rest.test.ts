@@ -1,15 +1,12 @@
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
 import { createHash } from 'node:crypto';
-import { readdirSync, readFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { apiKey, bearer, login, refresh, rest, session } from '../../../tests/support/ecgrid.ts';
+import { findIn, pieceLength, readRemains, spellings } from '../../../tests/support/remains.ts';
 import { startTestServer, type TestServer } from '../../../tests/support/server.ts';
 import { call as callSoap, soapLogin } from '../../../tests/support/soap.ts';
 import { addUser } from '../../../tests/support/users.ts';
 
 const rounds = 100;
-/** Length by which texts are looked up; whatever holds a secret holds such a piece of it. */
-const pieceLength = 12;
 
 /** A secret of every kind that was shown or typed once. */
 const secrets: { readonly kind: string; readonly text: string; readonly bytes?: Buffer }[] = [];
@@ -72,47 +69,9 @@ async function cookieLogin(email: string, password: string): Promise<string> {
   return /__Host-cardea=([^;]+)/.exec(response.headers.get('set-cookie') ?? '')?.[1] ?? '';
 }
 
-/** The texts under which some bytes could lie somewhere: as they are, in hex, and in base64 wherever in a longer text they began. */
-function spellings(bytes: Buffer): string[] {
-  const base64 = [0, 1, 2].flatMap((shift) => {
-    const whole = Buffer.concat([Buffer.alloc(shift), bytes])
-      .toString('base64')
-      .replaceAll('=', '');
-    // The first and last letters also hold bits of what stood before and after.
-    const inner = whole.slice(shift === 0 ? 0 : shift + 1, -1);
-    return [inner, inner.replaceAll('+', '-').replaceAll('/', '_')];
-  });
-  return [bytes.toString('latin1'), bytes.toString('hex'), ...base64].map((text) => text.toLowerCase());
-}
-
 function spellingsOf({ text, bytes }: (typeof secrets)[number]): string[] {
   const compact = text.replaceAll('-', '').toLowerCase();
   return [...spellings(Buffer.from(text)), ...(bytes === undefined ? [] : [...spellings(bytes), compact])];
-}
-
-/** Everything that outlives a request: every file of the data directory but the keys, and the log. */
-function readRemains(): string {
-  const files = readdirSync(server.directory).filter((name) => name !== 'signing-keys.json');
-  expect(files).toContain('cardea.db');
-  expect(files).toContain('cardea.db-wal');
-  const contents = files.map((name) => readFileSync(join(server.directory, name)).toString('latin1'));
-  return [...contents, ...server.log].join('\n').toLowerCase();
-}
-
-/** Those texts that occur. One pass over the remains, since they are long and the texts are many. */
-function findIn(remains: string, texts: readonly string[]): string[] {
-  const byPiece = new Map<string, string[]>();
-  for (const text of texts) {
-    const piece = text.slice(0, pieceLength);
-    byPiece.set(piece, [...(byPiece.get(piece) ?? []), text]);
-  }
-  const found = new Set<string>();
-  for (let at = 0; at + pieceLength <= remains.length; at += 1) {
-    for (const text of byPiece.get(remains.slice(at, at + pieceLength)) ?? []) {
-      if (remains.startsWith(text, at)) found.add(text);
-    }
-  }
-  return [...found];
 }
 
 describe('[18] SES-02 what is kept after 100 logins and key generations', () => {
@@ -121,7 +80,7 @@ describe('[18] SES-02 what is kept after 100 logins and key generations', () => 
     for (const { kind, text } of secrets) expect([kind, text.length >= 32]).toEqual([kind, true]);
     const texts = secrets.flatMap(spellingsOf);
     for (const text of texts) expect(text.length).toBeGreaterThanOrEqual(pieceLength);
-    expect(findIn(readRemains(), texts)).toEqual([]);
+    expect(findIn(readRemains(server), texts)).toEqual([]);
   }, 60_000);
 
   test('the search finds what is there: logins, digests of keys and of SessionIDs', () => {
@@ -133,7 +92,7 @@ describe('[18] SES-02 what is kept after 100 logins and key generations', () => 
           .digest('hex'),
       );
     const logins = Array.from({ length: rounds }, (_, round) => `keeper-${round}@users.example.com`);
-    expect(findIn(readRemains(), [...digests, ...logins])).toHaveLength(2 * rounds);
+    expect(findIn(readRemains(server), [...digests, ...logins])).toHaveLength(2 * rounds);
   }, 60_000);
 
   test('the search would find a secret in each of its spellings, wherever it begins in a longer text', () => {

@@ -6,24 +6,18 @@ import {
   expectError,
   getSession,
   type HcxAnswer,
-  hcx,
-  hcxOn,
   hybridityPath,
   patient,
   postLogin,
   refusals,
   signIn,
 } from '../../../tests/support/hcx.ts';
-import { testDatabaseUrl } from '../../../tests/support/postgres.ts';
 import { startTestServer, type TestServer } from '../../../tests/support/server.ts';
 import { countStoreReads } from '../../../tests/support/store-reads.ts';
 import { breakStore } from '../../../tests/support/store-trouble.ts';
-import { startTcpProxy, type TcpProxy } from '../../../tests/support/tcp-proxy.ts';
 import { demoUsers } from '../../cli/demo-data.ts';
 
 const { admin } = demoUsers;
-/** Promised are 1.5 s; a busy machine may take twice that. */
-const promisedMs = 3_000;
 
 describe('[24] the store does not answer', () => {
   let server: TestServer;
@@ -50,24 +44,6 @@ describe('[24] the store does not answer', () => {
       trouble.mend();
     }
     expect((await getSession(server, byToken(token))).status).toBe(200);
-  });
-
-  test('[19] 503 of the web login is XML without Accept, JSON otherwise', async () => {
-    const trouble = breakStore(server);
-    const body = { username: admin.login, password: admin.password };
-    try {
-      for (const [accept, type] of [
-        ['', 'application/xml;charset=UTF-8'],
-        ['*/*', 'application/json;charset=UTF-8'],
-      ] as const) {
-        const answer = await hcx(server.url, 'POST', hybridityPath, { body, headers: { accept } });
-        expectError(answer, ...refusals.busy);
-        expect(answer.headers.get('content-type')).toBe(type);
-        expect(answer.text).not.toMatch(/trusted root/i);
-      }
-    } finally {
-      trouble.mend();
-    }
   });
 
   test('a store that cannot be written refuses POST and DELETE, and GET goes on', async () => {
@@ -106,50 +82,6 @@ describe('[24] the store does not answer', () => {
       trouble.mend();
     }
   });
-});
-
-describe('D05 [24] PostgreSQL out of reach', () => {
-  let wire: TcpProxy;
-  let server: TestServer;
-  let token: string;
-  beforeAll(async () => {
-    const databaseUrl = new URL(await testDatabaseUrl());
-    wire = await startTcpProxy(Number(databaseUrl.port));
-    databaseUrl.port = String(wire.port);
-    server = await startTestServer({ settings: { ...hcxOn, CARDEA_DATABASE_URL: databaseUrl.href } });
-    token = await signIn(server, admin);
-  }, 30_000);
-  afterAll(async () => {
-    wire.forward();
-    await server.close();
-    wire.close();
-  }, 30_000);
-
-  async function expectBusyInTime(ask: () => Promise<HcxAnswer>): Promise<void> {
-    const startedMs = performance.now();
-    expectError(await ask(), ...refusals.busy);
-    expect(performance.now() - startedMs).toBeLessThan(promisedMs);
-  }
-
-  test.each(['cut', 'hold'] as const)(
-    'after a %s GET and POST are 503 in time, never 401, and both recover',
-    async (way) => {
-      wire[way]();
-      await expectBusyInTime(() => getSession(server, byToken(token)));
-      await expectBusyInTime(() => postLogin(server.httpsUrl, admin));
-      wire.forward();
-      const untilMs = performance.now() + 2 * promisedMs;
-      // The first questions may still meet a connection that was lost.
-      for (;;) {
-        const answer = await getSession(server, byToken(token));
-        if (answer.status === 200) break;
-        expectError(answer, ...refusals.busy);
-        expect(performance.now()).toBeLessThan(untilMs);
-      }
-      expect((await postLogin(server.httpsUrl, admin)).status).toBe(200);
-    },
-    30_000,
-  );
 });
 
 describe('L16 [24] the hashing queue is full', () => {

@@ -11,6 +11,7 @@ import {
   signIn,
 } from '../../../tests/support/hcx.ts';
 import { startTestServer, type TestServer } from '../../../tests/support/server.ts';
+import { breakStore } from '../../../tests/support/store-trouble.ts';
 import { demoUsers } from '../../cli/demo-data.ts';
 
 const { admin } = demoUsers;
@@ -105,7 +106,12 @@ describe('the format of errors below /hybridity/', () => {
     ['text/html', 'json'],
   ];
 
-  test.each(formats)('[19] Accept %p makes them %s: 400, 401, 404, 405', async (accept, format) => {
+  const weary = { username: 'weary', password: 'wrong' };
+  beforeAll(async () => {
+    while ((await hcx(server.url, 'POST', hybridityPath, { body: weary })).status !== 429);
+  }, 30_000);
+
+  test.each(formats)('[19] Accept %p makes them %s: 400, 401, 404, 405, 429, 503', async (accept, format) => {
     const headers: Record<string, string> = accept === null ? {} : { accept };
     const ask = (method: string, path: string, body?: unknown) =>
       hcx(server.url, method, path, body === undefined ? { headers } : { headers, body });
@@ -116,12 +122,20 @@ describe('the format of errors below /hybridity/', () => {
       await ask('POST', hybridityPath, []),
       await ask('POST', '/hybridity/api/other', {}),
       await ask('GET', hybridityPath),
+      await ask('POST', hybridityPath, weary),
     ];
-    expect(answers.map(({ status }) => status)).toEqual([401, 400, 404, 405]);
+    const trouble = breakStore(server);
+    answers.push(await ask('POST', hybridityPath, right));
+    trouble.mend();
+    expect(answers.map(({ status }) => status)).toEqual([401, 400, 404, 405, 429, 503]);
     const types = answers.map((answer) => answer.headers.get('content-type'));
-    expect(types).toEqual(Array<string>(4).fill(`application/${format};charset=UTF-8`));
+    expect(types).toEqual(Array<string>(6).fill(`application/${format};charset=UTF-8`));
     if (format === 'json') return;
-    for (const { text } of answers) expect(Object.keys(readErrorMap(text))).toHaveLength(6);
+    for (const { text, status } of answers) {
+      // All members; 429 has no code.
+      expect(Object.keys(readErrorMap(text))).toHaveLength(status === 429 ? 5 : 6);
+      expect(text).not.toMatch(/trusted root/i);
+    }
     // A good answer is JSON whatever was asked for.
     expect((await ask('POST', hybridityPath, right)).headers.get('content-type')).toBe(
       'application/json;charset=UTF-8',

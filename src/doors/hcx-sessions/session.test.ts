@@ -11,6 +11,7 @@ import {
   getSession,
   type HcxAnswer,
   hcx,
+  hybridityPath,
   openJwt,
   postLogin,
   refusals,
@@ -90,6 +91,8 @@ describe('GET without a live credential', () => {
     const jwt = await openJwt(server, 'rest', admin);
     const ended = await signIn(server, admin);
     await endSession(server, byToken(ended));
+    const expired = await signIn(server, admin, hybridityPath);
+    server.clock.advance(15 * 60);
     await addUser(server, { login: 'gone', status: 'Suspended' });
     const causes: Readonly<Record<string, Sent>> = {
       nothing: {},
@@ -106,6 +109,7 @@ describe('GET without a live credential', () => {
       twoSpaces: { authorization: `Bearer  ${jwt}` },
       longJwt: { authorization: `Bearer ${'a.'.repeat(2500)}a` },
       ended: byToken(ended),
+      expired: byToken(expired),
       wrongBasic: basic({ ...admin, password: 'wrong' }),
       unknownBasic: basic({ login: 'nobody', password: 'wrong' }),
       disabledBasic: basic({ login: 'gone', password: testPassword }),

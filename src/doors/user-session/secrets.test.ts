@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'bun:test';
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { sql } from 'kysely';
+import { dumpRows } from '../../../tests/support/remains.ts';
 import { engines, startTestServer, type TestServer } from '../../../tests/support/server.ts';
 import { bearer, logout, postLogin, session, signIn, web } from '../../../tests/support/user-session.ts';
 import { demoKey, demoUsers } from '../../cli/demo-data.ts';
@@ -37,21 +37,8 @@ function decoded(text: string, encoding: 'hex' | 'base64url'): Buffer[] {
 async function dump(server: TestServer): Promise<Buffer> {
   const files = readdirSync(server.directory).filter((name) => name !== keyFile);
   const parts: Buffer[] = files.map((name) => readFileSync(join(server.directory, name)));
-  if (server.core.store.engine === 'postgres') parts.push(await dumpPostgres(server));
+  if (server.core.store.engine === 'postgres') parts.push(Buffer.from(await dumpRows(server)));
   return Buffer.concat([...parts, Buffer.from(server.log.join('\n'))]);
-}
-
-async function dumpPostgres({ core }: TestServer): Promise<Buffer> {
-  const { db } = core.store;
-  const tables = await sql<{
-    name: string;
-  }>`select tablename as name from pg_tables where schemaname = 'public'`.execute(db);
-  const texts: string[] = [];
-  for (const { name } of tables.rows) {
-    const { rows } = await sql<{ row: string }>`select t::text as row from ${sql.table(name)} t`.execute(db);
-    texts.push(...rows.map(({ row }) => row));
-  }
-  return Buffer.from(texts.join('\n'));
 }
 
 describe.each(engines.map((engine) => [engine]))('[24] what a run leaves behind on %s', (engine) => {
