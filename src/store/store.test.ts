@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { type Kysely, sql } from 'kysely';
 import { testDatabaseUrl } from '../../tests/support/postgres.ts';
 import { isDuplicate, StoreError } from './errors.ts';
+import { currentSchema, migrate, readSchema, requireCurrentSchema } from './migrations/index.ts';
 import { type Engine, openStore, probeStore, type Store, transact } from './open.ts';
 import type { Schema } from './schema.ts';
 
@@ -35,6 +36,13 @@ function suite(engine: Engine): void {
     );
   });
   afterEach(() => sql`drop table probes`.execute(store.db));
+
+  test('tells the schema of a store, new or migrated, to a command that only reads', async () => {
+    expect(await readSchema(store)).toBe(0);
+    await migrate(store);
+    expect(await readSchema(store)).toBe(currentSchema);
+    await requireCurrentSchema(store);
+  });
 
   test('keeps what a transaction wrote once it has ended well', async () => {
     await transact(store, async (trx) => {

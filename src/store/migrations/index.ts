@@ -60,8 +60,14 @@ function requireKnown(schema: number): void {
 
 /** Number of the last migration applied, 0 for an empty store. */
 export async function readSchema(store: Store): Promise<number> {
-  const tables = await store.lists.introspection.getTables();
-  return tables.some(({ name }) => name === 'meta') ? readNumber(store.lists) : 0;
+  return (await hasMeta(store)) ? readNumber(store.lists) : 0;
+}
+
+/** Kysely's own introspection of PostgreSQL binds a boolean, which no statement of ours may. */
+async function hasMeta({ engine, lists }: Store): Promise<boolean> {
+  if (engine === 'sqlite') return (await lists.introspection.getTables()).some(({ name }) => name === 'meta');
+  const { rows } = await sql<{ known: boolean }>`select to_regclass('meta') is not null as known`.execute(lists);
+  return rows[0]?.known === true;
 }
 
 async function readNumber(db: Kysely<Schema>): Promise<number> {
