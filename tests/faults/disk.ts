@@ -1,5 +1,5 @@
 import { dlopen, FFIType, ptr } from 'bun:ffi';
-import { closeSync, existsSync, mkdirSync, mkdtempSync, openSync, rmSync } from 'node:fs';
+import { chmodSync, closeSync, existsSync, mkdirSync, mkdtempSync, openSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
@@ -67,6 +67,8 @@ export function makeDisk(megabytes: number): Disk {
 
 function makeImage(directory: string, megabytes: number): [image: string, path: string] {
   const [image, path] = [join(directory, 'image'), join(directory, 'mounted')];
+  // PostgreSQL runs as a user of its own, who must get through to its directory.
+  chmodSync(directory, 0o755);
   mkdirSync(path);
   must('truncate', '-s', `${megabytes}M`, image);
   must('mkfs.ext4', '-q', '-F', image);
