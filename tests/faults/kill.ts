@@ -26,7 +26,7 @@ async function playKills(scene: Scene, store: 'SQLite' | 'PostgreSQL'): Promise<
     commands: true,
     script: async ({ during, acknowledged }) => {
       for (let kill = 1; kill <= times; kill += 1) {
-        await Bun.sleep(300 + random.below(600));
+        await Bun.sleep(500 + random.below(900));
         await during('kill -9', async () => {
           const startMs = performance.now();
           server = await killAndServe(scene, server, ground.env);

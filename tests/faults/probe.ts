@@ -50,9 +50,12 @@ export function statusCounts(samples: readonly Sample[]): string {
     .join(', ');
 }
 
-/** A token of the player `player-0`. @throws Error when signing in does not work */
+/** Signs in over REST, again for a while when the hash lane is full. @throws Error when that does not work */
 export async function signIn(url: string, login: string, password: string): Promise<string> {
-  const answer = await doorsOf(url).restLogin(login, password);
-  if (answer.status !== 200) throw new Error(`signing in was answered with ${answer.status}`);
-  return tokenOf(answer);
+  for (let tries = 1; ; tries += 1) {
+    const answer = await doorsOf(url).restLogin(login, password);
+    if (answer.status === 200) return tokenOf(answer);
+    if (answer.status !== 503 || tries === 50) throw new Error(`signing in was answered with ${answer.status}`);
+    await Bun.sleep(100);
+  }
 }

@@ -141,7 +141,11 @@ export function startServing(env: Readonly<Record<string, string>>): Promise<Ser
 /** `startServing` by another command line than the project's own. */
 export async function serveBy(command: readonly string[], env: Readonly<Record<string, string>>): Promise<Server> {
   const program = startProgram(['serve'], { env, command });
-  const [, url = ''] = await program.waitFor(/"event":"server\.started","url":"([^"]+)"/);
+  const started = program.waitFor(/"event":"server\.started","url":"([^"]+)"/);
+  const [, url = ''] = await started.catch(async (error: unknown) => {
+    await program.exited;
+    throw new Error(`the server does not start: ${program.errors()}`, { cause: error });
+  });
   return { ...program, url };
 }
 
