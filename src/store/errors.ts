@@ -17,6 +17,11 @@ export function isStoreTrouble(error: unknown): boolean {
   return error instanceof StoreError && error.word !== 'duplicate';
 }
 
+/** True for a store that somebody else holds at the moment. */
+export function isBusy(error: unknown): boolean {
+  return error instanceof StoreError && error.word === 'busy';
+}
+
 /** True for a row that exists already. */
 export function isDuplicate(error: unknown): boolean {
   return error instanceof StoreError && error.word === 'duplicate';

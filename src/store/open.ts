@@ -1,6 +1,6 @@
 import { statSync } from 'node:fs';
 import { type Dialect, Kysely, sql, type Transaction } from 'kysely';
-import { StoreError } from './errors.ts';
+import { isBusy, StoreError } from './errors.ts';
 import { guardTransaction } from './guard.ts';
 import { openPostgres } from './postgres.ts';
 import type { Schema } from './schema.ts';
@@ -105,8 +105,7 @@ export async function transact<T>(store: Store, work: (trx: Transaction<Schema>)
   try {
     return await tryOnce(store, work);
   } catch (error) {
-    const isBusy = error instanceof StoreError && error.word === 'busy';
-    if (!isBusy || performance.now() - startedMs > retryWithinMs) throw error;
+    if (!isBusy(error) || performance.now() - startedMs > retryWithinMs) throw error;
     return await tryOnce(store, work);
   }
 }
