@@ -1,7 +1,10 @@
+import { clockFaults } from './clocks.ts';
 import { databaseFaults } from './database.ts';
 import { duoFaults } from './duo.ts';
 import type { Fault } from './fault.ts';
+import { fileFaults } from './files.ts';
 import { killFaults } from './kill.ts';
+import { loadFaults } from './load.ts';
 import { powerFaults } from './power.ts';
 import { stopFaults } from './stop.ts';
 
@@ -9,7 +12,10 @@ import { stopFaults } from './stop.ts';
 export const faults: readonly Fault[] = [
   ...killFaults,
   ...powerFaults,
+  ...fileFaults,
+  ...clockFaults,
   ...databaseFaults,
   ...duoFaults,
+  ...loadFaults,
   ...stopFaults,
 ].sort((one, other) => one.id.localeCompare(other.id));
