@@ -57,7 +57,7 @@ describe('configuration', () => {
       password: { minLength: 12, blocklistFile: '', memoryKib: 19_456, passes: 2, workers: 0 },
       throttle: { freeTries: 5, addressPerMinute: 20, addressPerHour: 200 },
       cors: { origins: [] },
-      limits: { checksPerSecond: 200, refusedPerSecond: 100 },
+      limits: { checksPerSecond: 200, refusedPerSecond: 100, contexts: 50_000 },
       shutdown: { drainMs: 3_000, graceMs: 10_000 },
       store: { allowUnsafeDurability: false },
     });

@@ -72,6 +72,12 @@ const options = {
     'Requests a second per session or key; twice that in a burst',
   ),
   'limits.refusedPerSecond': option.int(100, 1, 1_000_000, 'Refused credentials a second per client address'),
+  'limits.contexts': option.int(
+    50_000,
+    0,
+    10_000_000,
+    'Credentials whose checks are answered from memory, where the store is a file; 0: every check reads the store',
+  ),
   'shutdown.drainMs': option.int(3_000, 0, 60_000, 'Time from "not ready" to the last accepted connection'),
   'shutdown.graceMs': option.int(10_000, 0, 60_000, 'Time that running requests have to finish when stopping'),
   'store.allowUnsafeDurability': option.flag(false, 'Start although a power cut may lose acknowledged changes'),

@@ -5,7 +5,9 @@ import {
   type Clock,
   type Core,
   createBlocklist,
+  createContextCache,
   createRateLimiter,
+  createUseRecorder,
   type Hasher,
   type Policy,
   startHasher,
@@ -57,6 +59,8 @@ export async function openCore(options: CoreOptions): Promise<OpenCore> {
     hasher,
     blocklist: createBlocklist(config.password.blocklistFile),
     log,
+    contexts: openContexts(config, store),
+    uses: createUseRecorder(),
     loginTurns: new Map(),
     checkRates: createRateLimiter(config.limits.checksPerSecond, 2 * config.limits.checksPerSecond),
     refusalRates: createRateLimiter(config.limits.refusedPerSecond, 20 * config.limits.refusedPerSecond),
@@ -116,6 +120,12 @@ async function makeReady(store: Store, clock: Clock): Promise<void> {
   await migrate(store);
   const identity = { id: randomUUID(), startedMs: clock() };
   await transact(store, (trx) => ensureInstallation(trx, identity));
+}
+
+/** Only where this process sees every change at once: beside other instances on a PostgreSQL each check reads the store. */
+function openContexts(config: Config, { foreignChanges }: Store): Core['contexts'] {
+  const { contexts } = config.limits;
+  return foreignChanges === null || contexts === 0 ? null : createContextCache(contexts, foreignChanges);
 }
 
 function openHasher({ config, hashCost, hashWorkers }: CoreOptions): Hasher {

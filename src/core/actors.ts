@@ -1,6 +1,6 @@
-import { transact } from '../store/open.ts';
 import { type Db, lockRule, lockUser, readUser, type SharedRule } from '../store/users.ts';
 import { isLiveStatus, mayAdminister, mayAdministerOthers, mayRead } from './access.ts';
+import { change } from './change.ts';
 import { type SessionContext, toUserFacts, type UserFacts } from './context.ts';
 import type { Core } from './core.ts';
 import { CoreError } from './errors.ts';
@@ -38,7 +38,7 @@ export async function changeTarget<T>(
   work: (trx: Db, target: UserFacts, present: PresentActor) => Promise<T>,
 ): Promise<T> {
   refuseHopeless(factsOf(actor), targetId);
-  return transact(core.store, async (trx) => {
+  return change(core, async (trx) => {
     if (rule.alone !== undefined) await lockRule(trx, core.store.engine, rule.alone);
     await lockUser(trx, targetId);
     const present = await readPresentActor(trx, actor);

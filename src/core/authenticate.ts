@@ -1,53 +1,106 @@
-import { readApiKey } from '../store/api-keys.ts';
-import { readFacts } from '../store/directory.ts';
-import { readSession, readSessionBySecret, recordUse, type SessionRow } from '../store/sessions.ts';
+import { after, type Soon, settle } from '../soon.ts';
+import { type ApiKeyRow, apiKeyByDigest } from '../store/api-keys.ts';
+import { type FactRow, factsOfUser } from '../store/directory.ts';
+import { type SessionRow, sessionById, sessionBySecret } from '../store/sessions.ts';
+import type { UserRow } from '../store/users.ts';
 import { isLiveStatus } from './access.ts';
 import { type Credential, type SessionContext, toDirectoryFacts, toUserFacts } from './context.ts';
 import { type Core, nowSeconds } from './core.ts';
 import { CoreError } from './errors.ts';
-import { digestApiKey, digestSecret, type SecretKind, type TokenClaims, verifyToken } from './tokens.ts';
+import { digestApiKey, digestSecret, type SecretKind, verifyToken } from './tokens.ts';
 
 /** A use is recorded at most this often per session, so a session may end up to this much early, never late. */
 const recordUseSeconds = 60;
 
+const sessionInvalid = new CoreError('session_invalid');
+const apiKeyInvalid = new CoreError('api_key_invalid');
+
 /**
- * Judges a credential by the present state of session, key and user.
- * @throws CoreError `session_invalid` or `api_key_invalid`, one word for every cause
+ * Judges a credential by the present state of session, key and user: at once, unless the store has to be waited for.
+ * @throws CoreError `session_invalid` or `api_key_invalid`, one word for every cause; StoreError. Also by the promise
  */
-export function authenticate(core: Core, credential: Credential): Promise<SessionContext> {
-  if (credential.kind === 'bearer') return authenticateToken(core, credential.token);
-  if (credential.kind === 'api_key') return authenticateKey(core, credential.key);
-  return authenticateSecret(core, credential.kind, credential.secret);
+export function authenticate(core: Core, credential: Credential): Soon<SessionContext> {
+  const now = nowSeconds(core);
+  return recall(core, credential, now) ?? judge(core, credential, now);
 }
 
-async function authenticateToken(core: Core, token: string): Promise<SessionContext> {
+/**
+ * As `authenticate` for a text that may be either of two kinds of credential: the first that proves good counts.
+ * @throws what `second` is refused with, when neither does
+ */
+export function authenticateEither(core: Core, first: Credential, second: Credential): Soon<SessionContext> {
   const now = nowSeconds(core);
-  const claims = verifyToken(core.keys, core.policy, token, now);
-  if (claims === null) throw new CoreError('session_invalid');
-  const row = await readSession(core.store.checks, claims.sid);
-  if (row === undefined || !isNamedBy(row, claims) || !isSessionLive(row, now)) throw new CoreError('session_invalid');
-  return useSession(core, row, 'bearer', now);
+  const known = recall(core, first, now) ?? recall(core, second, now);
+  if (known !== undefined) return known;
+  return settle(
+    () => judge(core, first, now),
+    (context) => context,
+    (error) => {
+      if (error instanceof CoreError) return judge(core, second, now);
+      throw error;
+    },
+  );
 }
 
-async function authenticateSecret(core: Core, kind: SecretKind, secret: string): Promise<SessionContext> {
-  const now = nowSeconds(core);
-  const digest = digestSecret(kind, secret);
-  const row = digest === null ? undefined : await readSessionBySecret(core.store.checks, digest);
-  if (row === undefined || !isSessionLive(row, now)) throw new CoreError('session_invalid');
-  return useSession(core, row, kind, now);
+function recall(core: Core, credential: Credential, now: number): SessionContext | undefined {
+  return core.contexts?.find(credential.kind, textOf(credential), now);
 }
 
-async function authenticateKey(core: Core, key: string): Promise<SessionContext> {
-  const now = nowSeconds(core);
-  const digest = digestApiKey(key);
-  const row = digest === null ? undefined : await readApiKey(core.store.checks, digest);
-  const expired = row?.key_expires_at != null && row.key_expires_at <= now;
-  if (row === undefined || expired || !isLiveStatus(row.status)) throw new CoreError('api_key_invalid');
+function judge(core: Core, credential: Credential, now: number): Soon<SessionContext> {
+  if (credential.kind === 'bearer') return readByToken(core, credential, now);
+  if (credential.kind === 'api_key') return readByKey(core, credential, now);
+  return readBySecret(core, credential, now);
+}
+
+function textOf(credential: Credential): string {
+  if (credential.kind === 'bearer') return credential.token;
+  return credential.kind === 'api_key' ? credential.key : credential.secret;
+}
+
+function readByToken(core: Core, credential: Credential & { kind: 'bearer' }, now: number): Soon<SessionContext> {
+  const claims = verifyToken(core.keys, core.policy, credential.token, now);
+  if (claims === null) throw sessionInvalid;
+  return after(core.store.read(sessionById(core.store.checks, claims.sid)), ([row]) => {
+    // The token is the one live token of the session that it names.
+    if (row?.live_jti !== claims.jti || String(row.user_id) !== claims.sub) throw sessionInvalid;
+    return useSession(core, credential, row, now);
+  });
+}
+
+function readBySecret(core: Core, credential: Credential & { kind: SecretKind }, now: number): Soon<SessionContext> {
+  const digest = digestSecret(credential.kind, credential.secret);
+  if (digest === null) throw sessionInvalid;
+  return after(core.store.read(sessionBySecret(core.store.checks, digest)), ([row]) => {
+    if (row === undefined) throw sessionInvalid;
+    return useSession(core, credential, row, now);
+  });
+}
+
+function readByKey(core: Core, credential: Credential & { kind: 'api_key' }, now: number): Soon<SessionContext> {
+  const digest = digestApiKey(credential.key);
+  if (digest === null) throw apiKeyInvalid;
+  return after(core.store.read(apiKeyByDigest(core.store.checks, digest)), ([row]) => {
+    const expired = row?.key_expires_at != null && row.key_expires_at <= now;
+    if (row === undefined || expired || !isLiveStatus(row.status)) throw apiKeyInvalid;
+    return after(readFacts(core, row), (facts) => {
+      const context = keyContext(row, facts);
+      core.contexts?.keep(credential.kind, credential.key, context, context.expiresAt ?? Number.POSITIVE_INFINITY, now);
+      return context;
+    });
+  });
+}
+
+function readFacts(core: Core, row: UserRow): Soon<FactRow[]> {
+  return core.store.read(factsOfUser(core.store.checks, row.user_id));
+}
+
+function keyContext(row: ApiKeyRow, facts: readonly FactRow[]): SessionContext {
   return {
-    ...toDirectoryFacts(await readFacts(core.store.checks, row.user_id)),
+    ...toDirectoryFacts(facts),
     credential: 'api_key',
     user: toUserFacts(row),
     session: null,
+    principal: `user:${row.user_id}`,
     createdAt: row.key_created_at,
     expiresAt: row.key_expires_at,
     // A key belongs to a program, which has no password to change and no second factor to show.
@@ -55,9 +108,55 @@ async function authenticateKey(core: Core, key: string): Promise<SessionContext>
   };
 }
 
-/** The token is the one live token of the session that it names. */
-function isNamedBy(row: SessionRow, claims: TokenClaims): boolean {
-  return row.live_jti === claims.jti && String(row.user_id) === claims.sub;
+/** Judges a session by its row, moves its idle limit if that is due, and tells whom it stands for. */
+function useSession(
+  core: Core,
+  credential: Exclude<Credential, { kind: 'api_key' }>,
+  row: SessionRow,
+  now: number,
+): Soon<SessionContext> {
+  if (!isSessionLive(row, now)) throw sessionInvalid;
+  return after(readFacts(core, row), (facts) => {
+    if (now >= nextUseOf(row)) return recordUse(core, credential.kind, row, facts, now);
+    const context = sessionContext(credential.kind, row, facts);
+    const goodBefore = Math.min(expiryOf(row), nextUseOf(row));
+    core.contexts?.keep(credential.kind, textOf(credential), context, goodBefore, now);
+    return context;
+  });
+}
+
+/**
+ * Moves the idle limit; the answer promises no more than is recorded. The context is not kept: what was read before the wait may be
+ * from before a change.
+ */
+async function recordUse(
+  core: Core,
+  kind: Credential['kind'],
+  row: SessionRow,
+  facts: readonly FactRow[],
+  now: number,
+): Promise<SessionContext> {
+  const recorded = await core.uses.record(core, row.id, now);
+  return sessionContext(kind, recorded ? { ...row, last_used_at: now } : row, facts);
+}
+
+/** The first second at which a use is worth recording: it moves the idle limit, where there is one. */
+function nextUseOf(row: SessionRow): number {
+  if (row.idle_seconds === null) return Number.POSITIVE_INFINITY;
+  return row.last_used_at + Math.min(recordUseSeconds, row.idle_seconds / 4);
+}
+
+function sessionContext(kind: Credential['kind'], row: SessionRow, facts: readonly FactRow[]): SessionContext {
+  return {
+    ...toDirectoryFacts(facts),
+    credential: kind,
+    user: toUserFacts(row),
+    session: { id: row.id, entry: row.entry },
+    principal: `session:${row.id}`,
+    createdAt: row.created_at,
+    expiresAt: expiryOf(row),
+    stepDue: row.password_change_due === 1,
+  };
 }
 
 /** Whether a session counts at this second, whichever of its credentials is presented. */
@@ -76,38 +175,4 @@ export function expiryOf(row: SessionRow): number {
   const tokenEnd = row.live_expires_at ?? Number.POSITIVE_INFINITY;
   const idleEnd = row.idle_seconds === null ? Number.POSITIVE_INFINITY : row.last_used_at + row.idle_seconds;
   return Math.min(row.absolute_expires_at, tokenEnd, idleEnd);
-}
-
-async function useSession(
-  core: Core,
-  row: SessionRow,
-  credential: Credential['kind'],
-  now: number,
-): Promise<SessionContext> {
-  const [used, facts] = await Promise.all([slide(core, row, now), readFacts(core.store.checks, row.user_id)]);
-  return {
-    ...toDirectoryFacts(facts),
-    credential,
-    user: toUserFacts(row),
-    session: { id: row.id, entry: row.entry },
-    createdAt: row.created_at,
-    expiresAt: expiryOf(used),
-    stepDue: row.password_change_due === 1,
-  };
-}
-
-/**
- * Moves the idle limit, if the session has one and the last recorded use is old enough to be worth a write.
- * A store that cannot write costs only the slide: the session goes on until the recorded limit.
- */
-async function slide(core: Core, row: SessionRow, now: number): Promise<SessionRow> {
-  if (row.idle_seconds === null) return row;
-  if (now - row.last_used_at < Math.min(recordUseSeconds, row.idle_seconds / 4)) return row;
-  try {
-    await recordUse(core.store.db, row.id, now);
-    return { ...row, last_used_at: now };
-  } catch (error) {
-    core.log.warn('session.use_not_recorded', { error });
-    return row;
-  }
 }

@@ -59,6 +59,8 @@ export type SessionContext = DirectoryFacts & {
   readonly user: UserFacts;
   /** The session behind the credential; null for an API key, which has none. */
   readonly session: { readonly id: string; readonly entry: string } | null;
+  /** Whose allowance of requests a use spends: the session, or the user where there is none. */
+  readonly principal: string;
   /** When the session was opened, or the key made. */
   readonly createdAt: number;
   /** The earliest of token expiry, idle end and absolute end; for a key its own expiry, null for none. */

@@ -1,9 +1,11 @@
 import type { Store } from '../store/open.ts';
+import type { ContextCache } from './contexts.ts';
 import type { Hasher } from './hash-lane.ts';
 import type { Blocklist } from './passwords.ts';
 import type { RateLimiter } from './rates.ts';
 import type { SigningKeys } from './tokens.ts';
 import type { Turns } from './turns.ts';
+import type { UseRecorder } from './uses.ts';
 
 /** Milliseconds since 1970; injected so that tests move it. */
 export type Clock = () => number;
@@ -40,6 +42,9 @@ export type Core = {
   readonly hasher: Hasher;
   readonly blocklist: Blocklist;
   readonly log: CoreLog;
+  /** Contexts of credentials that were judged before; null where every check reads the store. */
+  readonly contexts: ContextCache | null;
+  readonly uses: UseRecorder;
   /** Tries to sign in that are under way in this process, by name. */
   readonly loginTurns: Turns;
   /** Accepted checks per principal, and refused credentials per address. */

@@ -1,6 +1,6 @@
-import { transact } from '../store/open.ts';
 import { type Db, lockUser, readSignIn, type SignInRow } from '../store/users.ts';
 import { type AuditEvent, record } from './audit.ts';
+import { change } from './change.ts';
 import type { CallerFacts } from './context.ts';
 import type { Core } from './core.ts';
 import { CoreError } from './errors.ts';
@@ -30,14 +30,13 @@ export async function verifyPassword(
 export async function recordFailure(
   core: Core,
   event: AuditEvent,
-  facts: TryFacts,
+  tried: TryFacts,
   caller: CallerFacts,
 ): Promise<void> {
-  const detail = { name: sha256(facts.nameKey).slice(0, 8) };
+  const detail = { name: sha256(tried.nameKey).slice(0, 8) };
   try {
-    await transact(core.store, (trx) =>
-      record(trx, core, event, { actorId: null, targetId: facts.userId, caller, detail }),
-    );
+    const facts = { actorId: null, targetId: tried.userId, caller, detail };
+    await change(core, (trx) => record(trx, core, event, facts), 'nobody');
   } catch (error) {
     core.log.warn('audit.not_written', { event, error });
   }
@@ -54,7 +53,7 @@ export async function withCurrentPassword<T>(
   who: { readonly userId: number; readonly login: string; readonly caller: CallerFacts },
   password: string | null,
   prepare: () => Promise<T>,
-  change: (trx: Db, prepared: T) => Promise<void>,
+  write: (trx: Db, prepared: T) => Promise<void>,
 ): Promise<void> {
   const facts = {
     nameKey: normalizeName(who.login),
@@ -67,12 +66,12 @@ export async function withCurrentPassword<T>(
     const verdict = password === null ? 'mismatch' : await verifyPassword(core, read, password, admitted);
     if (read === null || verdict !== 'match') return false;
     const prepared = await prepare();
-    return transact(core.store, async (trx) => {
+    return change(core, async (trx) => {
       const user = await lockUser(trx, read.id);
       // Another change came first: what was judged is not the current password any more.
       if (user?.session_generation !== read.session_generation) return false;
       await admitted.forgive(trx);
-      await change(trx, prepared);
+      await write(trx, prepared);
       return true;
     });
   });

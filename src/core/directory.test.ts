@@ -1,9 +1,8 @@
 import { afterEach, beforeEach, describe, expect, test } from 'bun:test';
-import { callerFrom, openTestCore, outcomeOf, signIn, type TestCore } from '../../tests/support/core.ts';
+import { check, callerFrom, openTestCore, outcomeOf, signIn, type TestCore } from '../../tests/support/core.ts';
 import { engines } from '../../tests/support/server.ts';
 import { addUser } from '../../tests/support/users.ts';
 import {
-  authenticate,
   createOrganization,
   removeMembership,
   rename,
@@ -40,7 +39,7 @@ describe.each(engines.map((engine) => [engine]))('directory facts on %s', (engin
   }, 30_000);
   afterEach(() => at.close());
 
-  const now = (): Promise<SessionContext> => authenticate(at.core, { kind: 'bearer', token });
+  const now = (): Promise<SessionContext> => check(at.core, { kind: 'bearer', token });
 
   test('organizations come with the primary first, then by name in code-point order, then by id', async () => {
     for (const organizationId of [20, 7, 30, 9, 5, 8]) {

@@ -1,9 +1,9 @@
 import * as store from '../store/directory.ts';
 import { nextIdentifier } from '../store/identifiers.ts';
 import { isDuplicate } from '../store/errors.ts';
-import { transact } from '../store/open.ts';
 import { type Db, lockUser } from '../store/users.ts';
 import { record } from './audit.ts';
+import { change } from './change.ts';
 import type { CallerFacts } from './context.ts';
 import type { Core } from './core.ts';
 import { CoreError } from './errors.ts';
@@ -25,7 +25,7 @@ export function createOrganization(
   organization: NewOrganization,
   facts: DirectoryFactsOfChange,
 ): Promise<number> {
-  return change(core, (trx) => createOrganizationWithin(trx, core, organization, facts));
+  return changeNamed(core, (trx) => createOrganizationWithin(trx, core, organization, facts));
 }
 
 /** `createOrganization` as part of a larger change. */
@@ -134,16 +134,16 @@ function changeWith<T>(
   detail: Detail,
   work: (trx: Db) => Promise<T>,
 ): Promise<T> {
-  return change(core, async (trx) => {
+  return changeNamed(core, async (trx) => {
     const result = await work(trx);
     await record(trx, core, 'directory.changed', { ...facts, detail });
     return result;
   });
 }
 
-async function change<T>(core: Core, work: (trx: Db) => Promise<T>): Promise<T> {
+async function changeNamed<T>(core: Core, work: (trx: Db) => Promise<T>): Promise<T> {
   try {
-    return await transact(core.store, work);
+    return await change(core, work);
   } catch (error) {
     if (isDuplicate(error)) throw new CoreError('input_invalid', { field: 'name', reason: 'is taken' });
     throw error;
@@ -157,7 +157,7 @@ async function changeUser(
   detail: Detail,
   work: (trx: Db) => Promise<void>,
 ): Promise<void> {
-  await transact(core.store, async (trx) => {
+  await change(core, async (trx) => {
     if ((await lockUser(trx, userId)) === undefined) throw new CoreError('user_not_found');
     await work(trx);
     await record(trx, core, 'directory.changed', { ...facts, targetId: userId, detail });

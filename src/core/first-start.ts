@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
-import { transact } from '../store/open.ts';
 import { type Db, hasNoUsers, lockRule } from '../store/users.ts';
+import { change } from './change.ts';
 import type { CallerFacts } from './context.ts';
 import { type Core, nowSeconds } from './core.ts';
 import { createOrganizationWithin } from './directory.ts';
@@ -19,7 +19,7 @@ export async function createFirstAdministrator(core: Core, caller: CallerFacts):
   // 144 random bits; the letters and digits of base64url paste well.
   const password = randomBytes(18).toString('base64url');
   const passwordHash = await core.hasher.hash(password);
-  const written = await transact(core.store, async (trx) => {
+  const written = await change(core, async (trx) => {
     await lockRule(trx, core.store.engine, 'names');
     if (!(await hasNoUsers(trx))) return false;
     await writeAdministrator(trx, core, passwordHash, caller);

@@ -3,7 +3,7 @@ export { type AuthLevel, authLevels, type Status, statuses } from './access.ts';
 export type { Actor } from './actors.ts';
 export { generateApiKey, revokeApiKey, storeApiKey } from './api-keys.ts';
 export { listAudit, verifyAudit } from './audit.ts';
-export { authenticate } from './authenticate.ts';
+export { authenticate, authenticateEither } from './authenticate.ts';
 export {
   type CallerFacts,
   compareCodePoints,
@@ -12,6 +12,7 @@ export {
   type SessionContext,
   type UserFacts,
 } from './context.ts';
+export { createContextCache } from './contexts.ts';
 export { type Clock, type Core, nowSeconds, type Policy } from './core.ts';
 export {
   createOrganization,
@@ -45,6 +46,7 @@ export {
 } from './sessions.ts';
 export { startSweeping, sweepOnce } from './sweep.ts';
 export { type SigningKeys, toSigningKey } from './tokens.ts';
+export { createUseRecorder } from './uses.ts';
 export { changePassword, resetUser, setPassword } from './user-passwords.ts';
 export {
   changeRole,

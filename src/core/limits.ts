@@ -1,3 +1,4 @@
+import { type Soon, settle } from '../soon.ts';
 import { addressKey } from './address-key.ts';
 import type { CallerFacts, SessionContext } from './context.ts';
 import type { Core } from './core.ts';
@@ -11,18 +12,17 @@ const refusals: readonly ErrorCode[] = ['session_invalid', 'api_key_invalid', 'c
  * credential one of its address. Only guesses are slowed down: a good credential from the same address is never refused for them.
  * @throws CoreError `throttled` with the wait in whole seconds, and whatever `judge` throws
  */
-export async function withinLimits(
-  core: Core,
-  caller: CallerFacts,
-  judge: () => Promise<SessionContext>,
-): Promise<SessionContext> {
-  const context = await judge().catch((error: unknown) => {
+export function withinLimits(core: Core, caller: CallerFacts, judge: () => Soon<SessionContext>): Soon<SessionContext> {
+  const accept = (context: SessionContext): SessionContext => {
+    spendUse(core, context.principal);
+    return context;
+  };
+  const refuse = (error: unknown): never => {
     const refused = error instanceof CoreError && refusals.includes(error.code);
     if (refused) throwIfSpent(core.refusalRates.take(addressKey(caller.address), core.clock()));
     throw error;
-  });
-  spendUse(core, context.session === null ? `user:${context.user.id}` : `session:${context.session.id}`);
-  return context;
+  };
+  return settle(judge, accept, refuse);
 }
 
 /** Spends one use of a principal's allowance. @throws CoreError `throttled` with the wait in whole seconds */

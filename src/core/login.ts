@@ -1,10 +1,10 @@
 import { type ApiKeyRow, readApiKey } from '../store/api-keys.ts';
 import { readFacts } from '../store/directory.ts';
-import { transact } from '../store/open.ts';
 import * as store from '../store/users.ts';
 import { isLiveStatus } from './access.ts';
 import { type AuditEvent, record } from './audit.ts';
 import { authenticate } from './authenticate.ts';
+import { change } from './change.ts';
 import { type CallerFacts, type Credential, type SessionContext, toDirectoryFacts, toUserFacts } from './context.ts';
 import { type Core, nowSeconds } from './core.ts';
 import { recordFailure, verifyPassword } from './current-password.ts';
@@ -35,7 +35,7 @@ type SessionInput = {
   readonly policy: SessionPolicy;
   readonly caller: CallerFacts;
   /** A session that came along with the login; it ends, and is never adopted. */
-  readonly replacesSessionId?: string;
+  readonly replaces?: { readonly sessionId: string; readonly userId: number };
   readonly sender?: SenderFacts;
 };
 
@@ -57,7 +57,11 @@ type Verdict<T> =
 const refused = { kind: 'refused', event: 'login.failed' } as const;
 
 /** What happens in the transaction that holds the user's row, once the secret has proved right. */
-type Enter<T> = (trx: store.Db, user: store.SignInRow) => Promise<T>;
+type Enter<T> = {
+  readonly run: (trx: store.Db, user: store.SignInRow) => Promise<T>;
+  /** Whose sessions end by it beside the user's own, of which the oldest beyond the cap do. */
+  readonly concerns: readonly number[];
+};
 
 /**
  * Signs in by name and password. Unknown name, wrong password, disabled, locked and ambiguous are one refusal at one cost:
@@ -65,7 +69,7 @@ type Enter<T> = (trx: store.Db, user: store.SignInRow) => Promise<T>;
  * @throws CoreError `login_refused`, `throttled`, `step_due`, `unavailable`; `input_invalid` for a password no user can have
  */
 export async function login(core: Core, input: LoginInput): Promise<OpenedSession> {
-  const session = await judgePassword(core, input, (trx, user) => open(trx, core, user, null, input));
+  const session = await judgePassword(core, input, opening(core, null, input));
   return present(core, input.policy, session);
 }
 
@@ -74,14 +78,12 @@ export async function login(core: Core, input: LoginInput): Promise<OpenedSessio
  * @throws CoreError as `login`
  */
 export async function checkPassword(core: Core, input: PasswordInput): Promise<SessionContext> {
-  return judgePassword(core, input, async (trx, user) => {
-    await record(trx, core, 'login.succeeded', {
-      actorId: user.id,
-      caller: input.caller,
-      detail: { entry: 'password' },
-    });
+  const run = async (trx: store.Db, user: store.SignInRow) => {
+    const detail = { entry: 'password' };
+    await record(trx, core, 'login.succeeded', { actorId: user.id, caller: input.caller, detail });
     return describeUser(trx, core, user.id);
-  });
+  };
+  return judgePassword(core, input, { run, concerns: [] });
 }
 
 /**
@@ -97,9 +99,7 @@ export async function loginWithKey(core: Core, input: KeyLoginInput): Promise<Op
     if (key === null || owner === null) return refused;
     const mayStill = async (trx: store.Db) =>
       (await readApiKey(trx, digestApiKey(input.keySecret) ?? ''))?.key_id === key.key_id;
-    return enterAs(core, owner, admitted, input.caller, mayStill, (trx, user) =>
-      open(trx, core, user, key.key_id, input),
-    );
+    return enterAs(core, owner, admitted, input.caller, mayStill, opening(core, key.key_id, input));
   });
   return present(core, input.policy, session);
 }
@@ -123,11 +123,12 @@ async function judgePassword<T>(core: Core, input: PasswordInput, enter: Enter<T
     if (verdict === 'damaged') return { kind: 'refused', event: 'login.damaged_hash' };
     if (user === null || verdict !== 'match' || isPasswordExpired(core, user)) return refused;
     const newHash = core.hasher.isOutdated(user.password_hash ?? '') ? await core.hasher.hash(password) : null;
-    return enterAs(core, user, admitted, input.caller, notChanged, async (trx, locked) => {
+    const run = async (trx: store.Db, locked: store.SignInRow) => {
       await store.updateUser(trx, user.id, { failed_passwords: 0 });
       if (newHash !== null) await store.replaceHash(trx, user.id, user.password_hash, newHash);
-      return enter(trx, locked);
-    });
+      return enter.run(trx, locked);
+    };
+    return enterAs(core, user, admitted, input.caller, notChanged, { ...enter, run });
   });
 }
 
@@ -160,7 +161,7 @@ async function enterAs<T>(
   mayStill: (trx: store.Db) => Promise<boolean>,
   enter: Enter<T>,
 ): Promise<Verdict<T>> {
-  return transact(core.store, async (trx): Promise<Verdict<T>> => {
+  const work = async (trx: store.Db): Promise<Verdict<T>> => {
     const user = await store.lockUser(trx, read.id);
     if (user === undefined || !isLiveStatus(user.status)) return refused;
     if (user.session_generation !== read.session_generation || !(await mayStill(trx))) return refused;
@@ -169,12 +170,21 @@ async function enterAs<T>(
       await record(trx, core, 'login.step_due', { actorId: user.id, caller });
       return { kind: 'step_due' };
     }
-    return { kind: 'right', result: await enter(trx, user) };
-  });
+    return { kind: 'right', result: await enter.run(trx, user) };
+  };
+  return change(core, work, [read.id, ...enter.concerns]);
 }
 
 function isPasswordExpired(core: Core, user: store.SignInRow): boolean {
   return user.password_expires_at !== null && user.password_expires_at <= nowSeconds(core);
+}
+
+function opening(core: Core, apiKeyId: number | null, input: SessionInput): Enter<NewSession> {
+  const { replaces } = input;
+  return {
+    run: (trx, user) => open(trx, core, user, apiKeyId, input),
+    concerns: replaces === undefined ? [] : [replaces.userId],
+  };
 }
 
 /** Opens the session of a user whose row is held. Rows of sessions come before the audit's, as everywhere. */
@@ -185,11 +195,11 @@ async function open(
   apiKeyId: number | null,
   input: SessionInput,
 ): Promise<NewSession> {
-  const { policy, caller, sender, replacesSessionId } = input;
+  const { policy, caller, sender, replaces } = input;
   const owner = { userId: user.id, generation: user.session_generation, apiKeyId };
   const session = await openSession(trx, core, owner, policy, caller, sender);
   const facts = { actorId: user.id, targetId: user.id, caller };
-  if (replacesSessionId !== undefined) await endWithin(trx, core, replacesSessionId, facts);
+  if (replaces !== undefined) await endWithin(trx, core, replaces.sessionId, facts);
   // A password try was counted in advance, so what stood before it is one less.
   const failuresBefore = Math.max(0, user.failed_passwords - (apiKeyId === null ? 1 : 0));
   const detail = { ...sender, entry: policy.entry, failuresBefore };
@@ -220,6 +230,7 @@ async function describeUser(trx: store.Db, core: Core, userId: number): Promise<
     credential: 'password',
     user: toUserFacts(row),
     session: null,
+    principal: `user:${userId}`,
     createdAt: nowSeconds(core),
     expiresAt: null,
     stepDue: false,

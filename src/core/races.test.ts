@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
 import {
+  check,
   callerFrom,
   freshCaller,
   isLive,
@@ -13,7 +14,6 @@ import {
 import { engines } from '../../tests/support/server.ts';
 import { addUser, testPassword } from '../../tests/support/users.ts';
 import {
-  authenticate,
   changePassword,
   type Core,
   endAll,
@@ -224,7 +224,7 @@ describe.each(engines.map((engine) => [engine]))('races on %s', (engine) => {
     const { id } = await someone();
     for (let index = 0; index < races; index += 1) {
       const keys = await Promise.all([1, 2].map(() => generateApiKey(core, 'system', id, caller)));
-      const outcomes = await Promise.all(keys.map((key) => outcomeOf(authenticate(core, { kind: 'api_key', key }))));
+      const outcomes = await Promise.all(keys.map((key) => outcomeOf(check(core, { kind: 'api_key', key }))));
       expect(outcomes.toSorted()).toEqual(['api_key_invalid', 'ok']);
     }
   });

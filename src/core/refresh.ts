@@ -1,8 +1,8 @@
-import { transact } from '../store/open.ts';
 import * as store from '../store/sessions.ts';
 import type { Db } from '../store/users.ts';
 import { record } from './audit.ts';
 import { authenticate, isSessionLive } from './authenticate.ts';
+import { change } from './change.ts';
 import type { CallerFacts } from './context.ts';
 import { type Core, nowSeconds } from './core.ts';
 import { CoreError } from './errors.ts';
@@ -34,7 +34,7 @@ export async function refreshSession(
   const claims = verifyToken(core.keys, core.policy, token, nowSeconds(core));
   if (claims === null) throw new CoreError('session_invalid');
   spendUse(core, `session:${claims.sid}`);
-  const outcome = await transact(core.store, (trx) => rotate(trx, core, claims, policy, caller));
+  const outcome = await change(core, (trx) => rotate(trx, core, claims, policy, caller), [Number(claims.sub)]);
   if (outcome.kind === 'refused') throw new CoreError('session_invalid');
   const context = await authenticate(core, { kind: 'bearer', token: outcome.session.credential });
   return { ...outcome.session, context };

@@ -1,5 +1,7 @@
+import { change } from './change.ts';
 import { afterEach, beforeEach, describe, expect, test } from 'bun:test';
 import {
+  check,
   callerFrom,
   isLive,
   openTestCore,
@@ -105,10 +107,12 @@ describe.each(engines.map((engine) => [engine]))('limits of a session on %s', (e
 
   test('promise 4: an older generation is dead whatever its row says', async () => {
     const { credential } = await signIn(core, 'ada');
-    await core.store.db
-      .updateTable('users')
-      .set((row) => ({ session_generation: row('session_generation', '+', 1) }))
-      .execute();
+    await change(core, (trx) =>
+      trx
+        .updateTable('users')
+        .set((row) => ({ session_generation: row('session_generation', '+', 1) }))
+        .execute(),
+    );
     expect(await isLive(core, credential)).toBe(false);
     expect(await isLive(core, (await signIn(core, 'ada')).credential)).toBe(true);
   });
@@ -122,17 +126,19 @@ describe.each(engines.map((engine) => [engine]))('limits of a session on %s', (e
     }
     const { credential: secret } = await signIn(core, 'ada', { policy: { ...webPolicy, form: 'cookie' } });
     const key = await generateApiKey(core, 'system', id, caller);
-    await core.store.db
-      .updateTable('counters')
-      .set((row) => ({ value: row('value', '+', 1) }))
-      .where('name', '=', 'session_epoch')
-      .execute();
+    await change(core, (trx) =>
+      trx
+        .updateTable('counters')
+        .set((row) => ({ value: row('value', '+', 1) }))
+        .where('name', '=', 'session_epoch')
+        .execute(),
+    );
     for (const token of tokens) expect(await isLive(core, token)).toBe(false);
-    expect(await outcomeOf(authenticate(core, { kind: 'cookie', secret }))).toBe('session_invalid');
+    expect(await outcomeOf(check(core, { kind: 'cookie', secret }))).toBe('session_invalid');
     const rotation = refreshSession(core, tokens[0] ?? '', { tokenSeconds: hour, graceSeconds: 10 }, caller);
     expect(await outcomeOf(rotation)).toBe('session_invalid');
     expect((await listSessions(core, { liveOnly: true })).length).toBe(0);
-    expect(await outcomeOf(authenticate(core, { kind: 'api_key', key }))).toBe('ok');
+    expect(await outcomeOf(check(core, { kind: 'api_key', key }))).toBe('ok');
     expect(await isLive(core, (await signIn(core, 'ada')).credential)).toBe(true);
   });
 
@@ -150,7 +156,7 @@ describe.each(engines.map((engine) => [engine]))('limits of a session on %s', (e
       await addUser(at, { login: `root-${status}`, authLevel: 'Root' });
       await setStatus(core, 'system', id, status, caller);
       expect(await isLive(core, credential)).toBe(live);
-      expect(await outcomeOf(authenticate(core, { kind: 'api_key', key }))).toBe(live ? 'ok' : 'api_key_invalid');
+      expect(await outcomeOf(check(core, { kind: 'api_key', key }))).toBe(live ? 'ok' : 'api_key_invalid');
     }
   });
 });

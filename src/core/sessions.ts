@@ -1,9 +1,9 @@
-import { transact } from '../store/open.ts';
 import * as store from '../store/sessions.ts';
 import { type Db, raiseGeneration } from '../store/users.ts';
 import { type Actor, actorId, changeTarget, factsOf, requireAdministrable } from './actors.ts';
 import { record } from './audit.ts';
 import { expiryOf, isSessionLive } from './authenticate.ts';
+import { change, type Concern } from './change.ts';
 import type { CallerFacts, SessionContext, UserFacts } from './context.ts';
 import { type Core, nowSeconds } from './core.ts';
 import { CoreError } from './errors.ts';
@@ -104,15 +104,20 @@ const noToken = { live_jti: null, live_issued_at: null, live_expires_at: null, l
  */
 export async function endOwnSession(core: Core, context: SessionContext, caller: CallerFacts): Promise<void> {
   if (context.session === null) return;
-  const ended = await endOne(core, context.session.id, { actorId: context.user.id, targetId: context.user.id, caller });
+  const facts = { actorId: context.user.id, targetId: context.user.id, caller };
+  const ended = await endOne(core, context.session.id, facts, [context.user.id]);
   if (!ended) throw new CoreError('session_invalid');
 }
 
 type EndFacts = { readonly actorId: number | null; readonly targetId?: number; readonly caller: CallerFacts };
 
-/** Ends one session by its public id. @returns whether it was there and had not ended */
-export function endOne(core: Core, sessionId: string, facts: EndFacts): Promise<boolean> {
-  return transact(core.store, (trx) => endWithin(trx, core, sessionId, facts));
+/**
+ * Ends one session by its public id.
+ * @param concern its user, where the caller knows whose it is
+ * @returns whether it was there and had not ended
+ */
+export function endOne(core: Core, sessionId: string, facts: EndFacts, concern?: Concern): Promise<boolean> {
+  return change(core, (trx) => endWithin(trx, core, sessionId, facts), concern);
 }
 
 /** `endOne` as part of a larger change. */

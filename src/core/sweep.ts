@@ -1,7 +1,7 @@
-import { transact } from '../store/open.ts';
 import { sweepSessions } from '../store/sessions.ts';
 import { boundThrottle, sweepKnownAddresses, sweepThrottle } from '../store/throttle.ts';
 import type { Db } from '../store/users.ts';
+import { change } from './change.ts';
 import { type Core, nowSeconds } from './core.ts';
 
 /** Rows are kept this long after their session ended, so that lists can show it. */
@@ -23,7 +23,7 @@ export async function sweepOnce(core: Core): Promise<number> {
     (trx) => boundThrottle(trx, longestThrottleTable, biteRows),
   ];
   let swept = 0;
-  for (const bite of bites) swept += await transact(core.store, bite);
+  for (const bite of bites) swept += await change(core, bite, 'nobody');
   return swept;
 }
 

@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
 import {
+  check,
   callerFrom,
   freshCaller,
   isLive,
@@ -13,7 +14,7 @@ import {
 } from '../../tests/support/core.ts';
 import { engines } from '../../tests/support/server.ts';
 import { addUser } from '../../tests/support/users.ts';
-import { authenticate, type Core, CoreError, generateApiKey, resetUser } from './index.ts';
+import { type Core, CoreError, generateApiKey, resetUser } from './index.ts';
 
 const wrong: SignIn = { password: 'not the password' };
 
@@ -161,7 +162,7 @@ describe.each(engines.map((engine) => [engine]))('the throttle on %s', (engine) 
     at.clock.advance(-899);
     expect(await waitOf(signIn(core, name))).toBe(899);
     expect(await isLive(core, credential)).toBe(true);
-    expect(await outcomeOf(authenticate(core, { kind: 'api_key', key }))).toBe('ok');
+    expect(await outcomeOf(check(core, { kind: 'api_key', key }))).toBe('ok');
     expect(await outcomeOf(signIn(core, name, { ...wrong, caller: home }))).toBe('login_refused');
     expect(await waitOf(signIn(core, name, { caller: home }))).toBe(30);
     at.clock.advance(29);

@@ -1,7 +1,7 @@
-import { transact } from '../store/open.ts';
 import * as store from '../store/throttle.ts';
 import { countFailedPassword, type Db, takeBackFailedPassword } from '../store/users.ts';
 import { addressKey } from './address-key.ts';
+import { change } from './change.ts';
 import { type Core, nowSeconds } from './core.ts';
 import { CoreError } from './errors.ts';
 import { normalizeName } from './passwords.ts';
@@ -58,7 +58,7 @@ export async function withTry<T>(
   // Those in front use up the free tries, and the first wait after them is a second.
   if (leave === null) throw new CoreError('throttled', { retryAfterSeconds: 1 });
   try {
-    const locked = await transact(core.store, (trx) => countTry(trx, core, facts, subjects));
+    const locked = await change(core, (trx) => countTry(trx, core, facts, subjects), 'nobody');
     return await judgeCounted(
       core,
       facts,
@@ -134,10 +134,11 @@ async function forgive(trx: Db, core: Core, facts: TryFacts, subjects: Subjects)
 /** What was never judged was no wrong password. A store in trouble leaves the count as it is, which errs on the safe side. */
 async function takeBack(core: Core, facts: TryFacts, subjects: Subjects): Promise<void> {
   try {
-    await transact(core.store, async (trx) => {
+    const work = async (trx: Db) => {
       if (facts.secret === 'password' && facts.userId !== null) await takeBackFailedPassword(trx, facts.userId);
       for (const subject of Object.values(subjects)) await store.refundSubject(trx, subject);
-    });
+    };
+    await change(core, work, 'nobody');
   } catch (error) {
     core.log.warn('throttle.not_taken_back', { error });
   }

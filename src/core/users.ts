@@ -1,5 +1,4 @@
 import { claimIdentifier, nextIdentifier } from '../store/identifiers.ts';
-import { transact } from '../store/open.ts';
 import type { UsersTable } from '../store/schema.ts';
 import * as store from '../store/users.ts';
 import { type AuthLevel, isLiveStatus, liveStatuses, reaches, readableUsers, type Status } from './access.ts';
@@ -14,6 +13,7 @@ import {
   requireReadable,
 } from './actors.ts';
 import { type AuditEvent, record } from './audit.ts';
+import { change } from './change.ts';
 import { type CallerFacts, toUserFacts, type UserFacts } from './context.ts';
 import { type Core, nowSeconds } from './core.ts';
 import { CoreError } from './errors.ts';
@@ -60,7 +60,7 @@ export async function createUser(
   requireCreationRight(factsOf(actor), user);
   await requirePlace(core.store.checks, user.place);
   const passwordHash = await core.hasher.hash(await requireGoodPassword(core, 'password', user.password, user));
-  return transact(core.store, async (trx) => {
+  return change(core, async (trx) => {
     // Hashing took its time: the right is judged again where it is used.
     requireCreationRight(await readPresentActor(trx, actor), user);
     return writeUserWithin(trx, core, actorId(actor), user, { passwordHash }, caller);
@@ -91,7 +91,7 @@ export function writeUser(
   imported: ImportedFacts,
   caller: CallerFacts,
 ): Promise<UserFacts> {
-  return transact(core.store, (trx) => writeUserWithin(trx, core, writerId, user, imported, caller));
+  return change(core, (trx) => writeUserWithin(trx, core, writerId, user, imported, caller));
 }
 
 /** `writeUser` as part of a larger change. */

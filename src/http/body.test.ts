@@ -18,10 +18,12 @@ async function readLength(exchange: Exchange): Promise<Response> {
 }
 
 async function noteLeaving(exchange: Exchange): Promise<Response> {
-  await readBody(exchange.request, limitBytes).catch((error: unknown) => {
+  try {
+    await readBody(exchange.request, limitBytes);
+  } catch (error) {
     leaving.resolve(error);
     throw error;
-  });
+  }
   return new Response('unreachable');
 }
 

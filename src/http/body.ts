@@ -1,3 +1,4 @@
+import type { Soon } from '../soon.ts';
 import { HttpFault } from './faults.ts';
 
 /** Time a client has for the whole body: a body by drops would otherwise hold a request for the idle time-out. */
@@ -13,11 +14,7 @@ const jsonTypePattern = /^application\/json(?:[ \t]*;[ \t]*charset=(?:utf-8|"utf
  * @param deadlineMs for tests; the default is what the server promises
  * @throws HttpFault `body_too_large`; `too_slow` after the deadline or when the client has left
  */
-export async function readBody(
-  request: Request,
-  limitBytes: number,
-  deadlineMs: number = bodyDeadlineMs,
-): Promise<Uint8Array> {
+export function readBody(request: Request, limitBytes: number, deadlineMs: number = bodyDeadlineMs): Soon<Uint8Array> {
   const declared = refuseDeclared(request, limitBytes);
   if (declared === 0) return nothing;
   // The runtime holds a client to its declared length, so nothing needs counting. Touching `request.body` would
@@ -27,14 +24,10 @@ export async function readBody(
 }
 
 /** Reads the body of an operation that ignores it: same limits as `readBody`, and nothing is kept. */
-export async function drainBody(
-  request: Request,
-  limitBytes: number,
-  deadlineMs: number = bodyDeadlineMs,
-): Promise<void> {
+export function drainBody(request: Request, limitBytes: number, deadlineMs: number = bodyDeadlineMs): Soon<void> {
   if (refuseDeclared(request, limitBytes) === 0) return;
   let total = 0;
-  await readStream(request, deadlineMs, (chunk) => {
+  return readStream(request, deadlineMs, (chunk) => {
     total += chunk.length;
     if (total > limitBytes) throw new HttpFault('body_too_large');
   });

@@ -1,5 +1,5 @@
 import { expect, test } from 'bun:test';
-import { adoptRequestId, normalizeAddress, readCaller, trustProxies } from './caller.ts';
+import { adoptRequestId, Caller, normalizeAddress, trustProxies } from './caller.ts';
 
 const proxies = trustProxies(['10.0.0.1', '10.0.0.2', '2001:db8::1']);
 
@@ -7,8 +7,12 @@ function withHeaders(headers: Record<string, string>): Request {
   return new Request('http://cardea.test/', { headers });
 }
 
+function callerFrom(request: Request, socketAddress: string, { tls = false, declared = proxies } = {}): Caller {
+  return new Caller(request, { socketAddress: () => socketAddress, tls, proxies: declared }, 'test');
+}
+
 function addressBehind(forwardedFor: string, socketAddress = '10.0.0.1'): string {
-  return readCaller(withHeaders({ 'x-forwarded-for': forwardedFor }), socketAddress, false, proxies).address;
+  return callerFrom(withHeaders({ 'x-forwarded-for': forwardedFor }), socketAddress).address;
 }
 
 test('API-05 L12: forwarded headers of an undeclared peer have no effect', () => {
@@ -18,11 +22,8 @@ test('API-05 L12: forwarded headers of an undeclared peer have no effect', () =>
     forwarded: 'for=198.51.100.2;proto=https',
     'x-real-ip': '198.51.100.3',
   };
-  expect(readCaller(withHeaders(headers), '203.0.113.7', false, proxies)).toEqual({
-    address: '203.0.113.7',
-    userAgent: '',
-    secure: false,
-  });
+  const { address, userAgent, secure } = callerFrom(withHeaders(headers), '203.0.113.7');
+  expect({ address, userAgent, secure }).toEqual({ address: '203.0.113.7', userAgent: '', secure: false });
 });
 
 test('API-05: behind a declared proxy the right-most address that is no proxy counts', () => {
@@ -34,7 +35,7 @@ test('API-05: behind a declared proxy the right-most address that is no proxy co
 
 test('API-05: a chain of nothing but proxies yields its farthest, no header the proxy itself', () => {
   expect(addressBehind('10.0.0.2')).toBe('10.0.0.2');
-  expect(readCaller(withHeaders({}), '10.0.0.1', false, proxies).address).toBe('10.0.0.1');
+  expect(callerFrom(withHeaders({}), '10.0.0.1').address).toBe('10.0.0.1');
 });
 
 test('API-05: a damaged entry ends what is believed', () => {
@@ -45,7 +46,7 @@ test('API-05: a damaged entry ends what is believed', () => {
 
 test('the proxy tells whether the client came over TLS, by the right-most word', () => {
   const secure = (proto: string, peer: string, tls = false): boolean =>
-    readCaller(withHeaders({ 'x-forwarded-proto': proto }), peer, tls, proxies).secure;
+    callerFrom(withHeaders({ 'x-forwarded-proto': proto }), peer, { tls }).secure;
   expect(secure('https', '10.0.0.1')).toBe(true);
   expect(secure('http, HTTPS', '10.0.0.1')).toBe(true);
   expect(secure('https, http', '10.0.0.1')).toBe(false);
@@ -67,16 +68,11 @@ test('each address has one spelling', () => {
 
 test('an IPv4-mapped peer is matched against the declared proxies', () => {
   const request = withHeaders({ 'x-forwarded-for': '203.0.113.7' });
-  expect(readCaller(request, '::ffff:10.0.0.1', false, proxies).address).toBe('203.0.113.7');
+  expect(callerFrom(request, '::ffff:10.0.0.1').address).toBe('203.0.113.7');
 });
 
 test('I01 I03: the user agent is cut at 256 characters and loses control characters', () => {
-  const agent = readCaller(
-    withHeaders({ 'user-agent': `a\tb\u0085${'x'.repeat(15_000)}` }),
-    '::1',
-    false,
-    trustProxies([]),
-  ).userAgent;
+  const agent = callerFrom(withHeaders({ 'user-agent': `a\tb\u0085${'x'.repeat(15_000)}` }), '::1').userAgent;
   expect(agent).toStartWith('abxx');
   expect(agent.length).toBeLessThanOrEqual(256);
 });
@@ -90,13 +86,22 @@ test('H18: only a harmless request id is adopted', () => {
   }
 });
 
+test('TH9: an address that was held is known after the connection is gone', () => {
+  let here: string | undefined = '203.0.113.7';
+  const listener = { socketAddress: () => here ?? '0.0.0.0', tls: false, proxies: trustProxies([]) };
+  const caller = new Caller(withHeaders({}), listener, 'test');
+  caller.hold();
+  here = undefined;
+  expect(caller.address).toBe('203.0.113.7');
+});
+
 test('fresh request ids differ', () => {
   const ids = new Set(Array.from({ length: 1_000 }, () => adoptRequestId(withHeaders({}))));
   expect(ids.size).toBe(1_000);
 });
 
 test('a declared network covers its addresses and no other', () => {
-  const isProxy = trustProxies(['10.0.0.0/8', 'fd00::/8', '192.0.2.7']);
-  expect(['10.1.2.3', 'fd12::1', '192.0.2.7'].map(isProxy)).toEqual([true, true, true]);
-  expect(['11.0.0.1', 'fe80::1', '192.0.2.8', 'nonsense'].map(isProxy)).toEqual([false, false, false, false]);
+  const { includes } = trustProxies(['10.0.0.0/8', 'fd00::/8', '192.0.2.7']);
+  expect(['10.1.2.3', 'fd12::1', '192.0.2.7'].map(includes)).toEqual([true, true, true]);
+  expect(['11.0.0.1', 'fe80::1', '192.0.2.8', 'nonsense'].map(includes)).toEqual([false, false, false, false]);
 });

@@ -1,39 +1,72 @@
 import { BlockList, isIP } from 'node:net';
 
-/** Who is calling, as far as the connection can tell. */
-export type Caller = {
-  /** Client address behind the declared proxies, e.g. `203.0.113.7` or `::1`. */
-  readonly address: string;
-  /** User-Agent, cut at 256 characters, without control characters. */
-  readonly userAgent: string;
-  /** True when the client reached us, or the declared proxy in front of us, over TLS. */
-  readonly secure: boolean;
+/** What a listener knows of its connections. */
+export type ListenerFacts = {
+  /** Address of the connection's other end; it is gone as soon as the client has hung up (TH9). */
+  readonly socketAddress: (request: Request) => string;
+  readonly tls: boolean;
+  readonly proxies: TrustedProxies;
 };
 
-/** Tells whether an address, as `normalizeAddress` spells it, is a declared proxy. */
-export type TrustedProxies = (address: string) => boolean;
+/**
+ * Who is calling, as far as the connection can tell. Forwarded headers are believed only when the connection itself comes from a
+ * declared proxy: anybody can write them (attacks L12). Worked out when it is asked for, since most checks never ask.
+ */
+export class Caller {
+  readonly requestId: string;
+  readonly #request: Request;
+  readonly #listener: ListenerFacts;
+  #peer: string | undefined;
+
+  constructor(request: Request, listener: ListenerFacts, requestId: string) {
+    this.#request = request;
+    this.#listener = listener;
+    this.requestId = requestId;
+  }
+
+  /** Client address behind the declared proxies, e.g. `203.0.113.7` or `::1`. */
+  get address(): string {
+    const peer = this.#readPeer();
+    return this.#isProxied() ? readForwardedAddress(this.#request, peer, this.#listener.proxies.includes) : peer;
+  }
+
+  /** User-Agent, cut at 256 characters, without control characters. */
+  get userAgent(): string {
+    const given = this.#request.headers.get('user-agent');
+    return given === null ? '' : given.slice(0, userAgentLimit).replace(controlCharacters, '');
+  }
+
+  /** True when the client reached us, or the declared proxy in front of us, over TLS. */
+  get secure(): boolean {
+    return this.#listener.tls || (this.#isProxied() && readForwardedProtocol(this.#request) === 'https');
+  }
+
+  /** Keeps the address beyond this turn of the event loop. */
+  hold(): void {
+    this.#readPeer();
+  }
+
+  #isProxied(): boolean {
+    const { proxies } = this.#listener;
+    return !proxies.none && proxies.includes(this.#readPeer());
+  }
+
+  #readPeer(): string {
+    if (this.#peer === undefined) {
+      const address = this.#listener.socketAddress(this.#request);
+      this.#peer = normalizeAddress(address) ?? address;
+    }
+    return this.#peer;
+  }
+}
+
+/** Tells whether an address, as `normalizeAddress` spells it, is a declared proxy; `none`: nobody is. */
+export type TrustedProxies = { readonly none: boolean; readonly includes: (address: string) => boolean };
 
 const userAgentLimit = 256;
 const requestIdPattern = /^[A-Za-z0-9._-]{1,64}$/;
 // Header values arrive as Latin-1, so the upper control block is possible too.
 const controlCharacters = /[\u0000-\u001f\u007f-\u009f]/g;
-
-/**
- * Works out who is calling. Forwarded headers are believed only when the connection itself comes from a declared
- * proxy: anybody can write them (attacks L12).
- *
- * @param socketAddress address of the connection's other end; `tls` tells whether that connection is encrypted
- */
-export function readCaller(request: Request, socketAddress: string, tls: boolean, isProxy: TrustedProxies): Caller {
-  const peer = normalizeAddress(socketAddress) ?? socketAddress;
-  const userAgent = readUserAgent(request);
-  if (!isProxy(peer)) return { address: peer, userAgent, secure: tls };
-  return {
-    address: readForwardedAddress(request, peer, isProxy),
-    userAgent,
-    secure: tls || readForwardedProtocol(request) === 'https',
-  };
-}
 
 /**
  * Compiles the declared proxies: addresses, and networks such as `10.0.0.0/8`.
@@ -49,7 +82,7 @@ export function trustProxies(entries: readonly string[]): TrustedProxies {
     if (prefix === undefined) proxies.addAddress(address, familyOf(address));
     else proxies.addSubnet(address, Number(prefix), familyOf(address));
   }
-  return entries.length === 0 ? () => false : (address) => proxies.check(address, familyOf(address));
+  return { none: entries.length === 0, includes: (address) => proxies.check(address, familyOf(address)) };
 }
 
 function familyOf(address: string): 'ipv4' | 'ipv6' {
@@ -83,16 +116,11 @@ function mappedAddress(address: string): string {
   return `${high >> 8}.${high & 255}.${low >> 8}.${low & 255}`;
 }
 
-function readUserAgent(request: Request): string {
-  const given = request.headers.get('user-agent');
-  return given === null ? '' : given.slice(0, userAgentLimit).replace(controlCharacters, '');
-}
-
 /**
  * Reads `X-Forwarded-For` from the right, the side our own proxies write, and stops at the first address that is not
  * one of them: everything further left was sent by the client and may be invented.
  */
-function readForwardedAddress(request: Request, peer: string, isProxy: TrustedProxies): string {
+function readForwardedAddress(request: Request, peer: string, isProxy: TrustedProxies['includes']): string {
   let nearest = peer;
   let rest = request.headers.get('x-forwarded-for') ?? '';
   while (rest !== '') {

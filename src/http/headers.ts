@@ -8,25 +8,29 @@ const fixedHeaders = {
   'Content-Security-Policy': "default-src 'none'; frame-ancestors 'none'",
 };
 
+/** Over TLS browsers are told to stay with it. */
 const strictTransport = { 'Strict-Transport-Security': 'max-age=31536000; includeSubDomains' };
 
-/** The fixed security headers; over TLS browsers are told to stay with it. */
-export function securityHeaders(exchange: Exchange): Record<string, string> {
-  return exchange.caller.secure ? { ...fixedHeaders, ...strictTransport } : { ...fixedHeaders };
-}
-
-/** Starts the headers of an answer that tells the request's id under our own name. */
-export function answerHeaders(exchange: Exchange): Record<string, string> {
-  return { ...securityHeaders(exchange), 'X-Request-Id': exchange.requestId };
-}
-
-/** A JSON answer with the fixed headers and the given ones. */
-export function jsonAnswer(
+/** Sends a text, or nothing, with the headers that were prepared, the request's id, and the given ones. */
+export type Answer = (
   exchange: Exchange,
   status: number,
-  body: unknown,
-  headers: Readonly<Record<string, string>> = {},
-): Response {
-  const all = { 'Content-Type': 'application/json; charset=utf-8', ...answerHeaders(exchange), ...headers };
-  return new Response(JSON.stringify(body), { status, headers: all });
+  text: string | null,
+  headers?: Readonly<Record<string, string>>,
+) => Response;
+
+/**
+ * Prepares answers that differ in status, text and few headers: copying headers made before costs half of making them anew.
+ * @param own what these answers carry beside the fixed security headers
+ * @param idHeader the name under which the request's id is told
+ */
+export function prepareAnswers(own: Readonly<Record<string, string>>, idHeader = 'X-Request-Id'): Answer {
+  const plain = new Headers({ ...own, ...fixedHeaders });
+  const strict = new Headers({ ...own, ...fixedHeaders, ...strictTransport });
+  return (exchange, status, text, headers) => {
+    const response = new Response(text, { status, headers: exchange.caller.secure ? strict : plain });
+    response.headers.set(idHeader, exchange.requestId);
+    for (const name in headers) response.headers.set(name, headers[name] as string);
+    return response;
+  };
 }

@@ -20,6 +20,10 @@ function say(text: string): Route['answer'] {
   return ({ params }) => Response.json({ text, params });
 }
 
+function tell({ address, userAgent, secure }: Exchange['caller']) {
+  return { address, userAgent, secure };
+}
+
 function fail(error: unknown): never {
   throw error;
 }
@@ -44,8 +48,8 @@ const toy: Door = {
     { method: 'PUT', path: '/toy/plain', answer: say('put') },
     { method: 'GET', path: '/toy/plain', answer: say('plain') },
     { method: 'POST', path: '/toy/plain', answer: say('posted') },
-    { method: 'GET', path: '/toy/caller', answer: ({ caller, path }) => Response.json({ caller, path }) },
-    { method: 'POST', path: '/toy/caller', answer: ({ caller }) => Response.json({ caller }) },
+    { method: 'GET', path: '/toy/caller', answer: ({ caller, path }) => Response.json({ caller: tell(caller), path }) },
+    { method: 'POST', path: '/toy/caller', answer: ({ caller }) => Response.json({ caller: tell(caller) }) },
     { method: 'GET', path: '/toy/throws', answer: () => fail(new Error(secret)) },
     { method: 'GET', path: '/toy/rejects', answer: async () => fail(new Error(secret)) },
     { method: 'GET', path: '/toy/faults', answer: async () => fail(new HttpFault('not_found', { header: 'x' })) },

@@ -1,6 +1,7 @@
 import type { Server } from 'bun';
-import { adoptRequestId, type Caller, readCaller, type TrustedProxies, trustProxies } from './caller.ts';
-import type { Door, Exchange } from './door.ts';
+import { type Soon, settle } from '../soon.ts';
+import { adoptRequestId, Caller, type ListenerFacts, trustProxies } from './caller.ts';
+import { type Door, Exchange, splitTarget } from './door.ts';
 import { type Fault, type FaultDetail, HttpFault } from './faults.ts';
 import { compileRoutes, type Endpoint, findOwner, findPath, type RouteTable } from './route-table.ts';
 
@@ -30,11 +31,11 @@ export type RunningServer = {
 };
 
 /** What every request needs of the server it came to. */
-type House = {
+type House = ListenerFacts & {
   readonly options: ServerOptions;
   readonly table: RouteTable;
-  readonly tls: boolean;
-  readonly isProxy: TrustedProxies;
+  /** The last Host that was found sound: clients send the same one again and again. */
+  soundHost: string | undefined;
   /** `stopping` refuses what comes; both let every connection go after its next answer. */
   phase: 'serving' | 'retiring' | 'stopping';
 };
@@ -71,10 +72,12 @@ export function startServer(options: ServerOptions): RunningServer {
     options,
     table: compileRoutes(options.doors, options.fallback),
     tls: options.tls !== undefined,
-    isProxy: trustProxies(options.trustedProxies),
+    proxies: trustProxies(options.trustedProxies),
+    socketAddress: (request) => listener.requestIP(request)?.address ?? unknownAddress,
+    soundHost: undefined,
     phase: 'serving',
   };
-  const listener = Bun.serve({
+  const listener: Listener = Bun.serve({
     hostname: options.host,
     port: options.port,
     // Development mode shows source text to whoever provokes an error (TH1).
@@ -82,7 +85,8 @@ export function startServer(options: ServerOptions): RunningServer {
     idleTimeout: idleTimeoutSeconds,
     maxRequestBodySize: runtimeBodyLimit,
     ...(options.tls !== undefined && { tls: { ...options.tls, ...tlsRules } }),
-    fetch: (request, server) => answerRequest(house, request, server),
+    routes: nativeRoutes(house),
+    fetch: (request) => answerRequest(house, request),
     // Only for what fails outside our own catch, such as a Response that cannot be sent.
     error: (error) => answerBare(house, error, '-'),
   });
@@ -103,78 +107,69 @@ async function endListener(house: House, listener: Listener, phase: House['phase
   await listener.stop(true);
 }
 
-/** Path and method are judged before the door is asked, so that these faults need no credential. */
-function answerRequest(house: House, request: Request, listener: Listener): Response | Promise<Response> {
-  const { path, query } = splitTarget(request.url);
-  const match = findPath(house.table, path);
-  const exchange = openExchange(house, request, listener, { path, query, params: match?.params ?? {} });
-  const door = match?.entry.door ?? findOwner(house.table, path);
-  if (!hasSoundHost(request)) return answerFault(house, door, exchange, 'bad_host', { header: 'Host' });
-  if (match === undefined) return answerFault(house, door, exchange, 'not_found');
-  const endpoint = match.entry.endpoints.get(request.method);
-  if (endpoint === undefined) {
-    return answerFault(house, door, exchange, 'method_not_allowed', { allow: match.entry.allow });
+/**
+ * The paths without parameters as the runtime's own table, which costs a request least: it matches the target letter by letter, and
+ * what it does not match comes by `answerRequest`.
+ */
+function nativeRoutes(house: House): Record<string, Record<string, (request: Request) => Soon<Response>>> {
+  const routes: Record<string, Record<string, (request: Request) => Soon<Response>>> = {};
+  for (const [path, { entry, params }] of house.table.literal) {
+    const handlers = [...entry.endpoints].map(([method, endpoint]) => [
+      method,
+      (request: Request) => answerEndpoint(house, endpoint, open(house, endpoint.door, request, path, params)),
+    ]);
+    routes[path] = Object.fromEntries(handlers);
   }
-  if (house.phase === 'stopping') return answerFault(house, endpoint.door, exchange, 'stopping');
+  return routes;
+}
+
+/** Path and method are judged before the door is asked, so that these faults need no credential. */
+function answerRequest(house: House, request: Request): Soon<Response> {
+  const { path } = splitTarget(request.url);
+  const match = findPath(house.table, path);
+  const door = match?.entry.door ?? findOwner(house.table, path);
+  const endpoint = match?.entry.endpoints.get(request.method);
+  const exchange = open(house, endpoint?.door ?? door, request, path, match?.params ?? {});
+  if (endpoint !== undefined) return answerEndpoint(house, endpoint, exchange);
+  if (!hasSoundHost(house, request)) return answerFault(house, door, exchange, 'bad_host', { header: 'Host' });
+  if (match === undefined) return answerFault(house, door, exchange, 'not_found');
+  return answerFault(house, door, exchange, 'method_not_allowed', { allow: match.entry.allow });
+}
+
+function answerEndpoint(house: House, endpoint: Endpoint, exchange: Exchange): Soon<Response> {
+  const { door } = endpoint;
+  if (!hasSoundHost(house, exchange.request)) return answerFault(house, door, exchange, 'bad_host', { header: 'Host' });
+  if (house.phase === 'stopping') return answerFault(house, door, exchange, 'stopping');
   return callEndpoint(house, endpoint, exchange);
 }
 
-/**
- * Path and query of a request's address, without fragment. The authority is skipped, never used: it is the client's
- * Host, and with a malformed one the runtime gives the bare target, on which `new URL` throws (TH3).
- */
-function splitTarget(url: string): { path: string; query: string } {
-  // The search starts behind `https://` or in the name after `http://`, which has at least one character.
-  const start = url.startsWith('/') ? 0 : url.indexOf('/', 8);
-  // CONNECT may send `name:port`, which has no path.
-  if (start === -1) return { path: '', query: '' };
-  const fragment = url.indexOf('#', start);
-  const target = fragment === -1 ? url.slice(start) : url.slice(start, fragment);
-  const mark = target.indexOf('?');
-  return mark === -1 ? { path: target, query: '' } : { path: target.slice(0, mark), query: target.slice(mark + 1) };
-}
-
 /** False for a Host that is missing, sent twice, over-long, or such that the runtime made no address of it. */
-function hasSoundHost(request: Request): boolean {
-  if (request.url.startsWith('/')) return false;
+function hasSoundHost(house: House, request: Request): boolean {
   const host = request.headers.get('host');
-  return host !== null && host.length <= hostLimit && !host.includes(',');
+  if (host === house.soundHost) return true;
+  if (host === null || host.length > hostLimit || host.includes(',') || request.url.startsWith('/')) return false;
+  house.soundHost = host;
+  return true;
 }
 
-function openExchange(
-  house: House,
-  request: Request,
-  listener: Listener,
-  target: Pick<Exchange, 'path' | 'query' | 'params'>,
-): Exchange {
-  return {
-    request,
-    path: target.path,
-    query: target.query,
-    params: target.params,
-    requestId: adoptRequestId(request),
-    // Now, not later: when the client has hung up, its address is gone, and with it who sent a login (TH9).
-    caller: identifyCaller(house, request, listener),
-  };
-}
-
-function identifyCaller(house: House, request: Request, listener: Listener): Caller {
-  const address = listener.requestIP(request)?.address ?? unknownAddress;
-  return readCaller(request, address, house.tls, house.isProxy);
+function open(house: House, door: Door, request: Request, path: string, params: Exchange['params']): Exchange {
+  const requestId = door.nameRequest === undefined ? adoptRequestId(request) : door.nameRequest(request);
+  return new Exchange(request, path, params, new Caller(request, house, requestId));
 }
 
 /** The one catch around every operation. */
-function callEndpoint(house: House, endpoint: Endpoint, exchange: Exchange): Response | Promise<Response> {
-  try {
-    const answer: unknown = endpoint.answer(exchange);
-    if (!(answer instanceof Promise)) return sendAnswer(house, endpoint.door, exchange, answer);
-    return answer.then(
-      (settled: unknown) => sendAnswer(house, endpoint.door, exchange, settled),
-      (error: unknown) => answerError(house, endpoint.door, exchange, error),
-    );
-  } catch (error) {
-    return answerError(house, endpoint.door, exchange, error);
-  }
+function callEndpoint(house: House, { answer, door }: Endpoint, exchange: Exchange): Soon<Response> {
+  const ask = (): Soon<unknown> => {
+    const answering: unknown = answer(exchange);
+    // Now, not later: when the client has hung up, its address is gone, and with it who sent a login (TH9).
+    if (answering instanceof Promise) exchange.caller.hold();
+    return answering;
+  };
+  return settle(
+    ask,
+    (given) => sendAnswer(house, door, exchange, given),
+    (error) => answerError(house, door, exchange, error),
+  );
 }
 
 /** A handler that returns nothing would otherwise answer 204 (TH1). */

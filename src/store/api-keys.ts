@@ -6,7 +6,8 @@ import { type Db, selectUser, type UserRow } from './users.ts';
 /** A key with its owner's present facts. */
 export type ApiKeyRow = UserRow & { key_id: number; key_created_at: number; key_expires_at: number | null };
 
-const byDigest = prepare((db, digest) =>
+/** By the digest of the key. */
+export const apiKeyByDigest = prepare((db, digest) =>
   selectUser(db)
     .innerJoin('api_keys', 'api_keys.user_id', 'users.id')
     .select(['api_keys.id as key_id', 'api_keys.created_at as key_created_at', 'api_keys.expires_at as key_expires_at'])
@@ -14,7 +15,7 @@ const byDigest = prepare((db, digest) =>
 );
 
 export async function readApiKey(db: Db, digest: string): Promise<ApiKeyRow | undefined> {
-  return (await byDigest(db, digest))[0];
+  return (await db.executeQuery(apiKeyByDigest(db, digest))).rows[0];
 }
 
 export async function insertApiKey(trx: Db, key: Selectable<Schema['api_keys']>): Promise<void> {

@@ -25,7 +25,8 @@ const noOrganization = [
   sql<number>`0`.as('is_admin'),
 ] as const;
 
-const byUser = prepare<FactRow>((db, userId) => {
+/** Everything the directory says of a user beyond the user's own row, in one statement. */
+export const factsOfUser = prepare<FactRow>((db, userId) => {
   const organizations = db
     .selectFrom('memberships')
     .innerJoin('organizations', 'organizations.id', 'memberships.organization_id')
@@ -78,9 +79,8 @@ const byUser = prepare<FactRow>((db, userId) => {
   return organizations.unionAll(roles).union(direct).union(throughRoles);
 });
 
-/** Everything the directory says of a user beyond the user's own row, in one statement. */
-export function readFacts(db: Db, userId: number): Promise<FactRow[]> {
-  return byUser(db, userId);
+export async function readFacts(db: Db, userId: number): Promise<FactRow[]> {
+  return (await db.executeQuery(factsOfUser(db, userId))).rows;
 }
 
 export async function organizationExists(db: Db, id: number): Promise<boolean> {

@@ -1,5 +1,6 @@
 import { statSync } from 'node:fs';
-import { type Dialect, Kysely, sql, type Transaction } from 'kysely';
+import { type CompiledQuery, type Dialect, Kysely, sql, type Transaction } from 'kysely';
+import type { Soon } from '../soon.ts';
 import { isBusy, StoreError } from './errors.ts';
 import { guardTransaction } from './guard.ts';
 import { openPostgres } from './postgres.ts';
@@ -15,6 +16,16 @@ export type Store = {
   readonly db: Kysely<Schema>;
   /** Reads for session checks: on SQLite a read-only connection of its own. */
   readonly checks: Kysely<Schema>;
+  /**
+   * Runs a prepared statement for a check, without Kysely's own way through: on SQLite at once, on the connection of `checks`.
+   * @throws StoreError, also by the promise
+   */
+  readonly read: <Row>(query: CompiledQuery<Row>) => Soon<Row[]>;
+  /**
+   * A number that moves when another process changed the SQLite file; null where other processes are no exception (PostgreSQL).
+   * @throws StoreError
+   */
+  readonly foreignChanges: (() => number) | null;
   /** Reads for lists: on SQLite another read-only connection. */
   readonly lists: Kysely<Schema>;
   /** Throws when the SQLite file is not the one that was opened any more; `probeStore` asks. */
@@ -48,6 +59,8 @@ async function openPostgresStore(options: StoreOptions): Promise<Store> {
     engine: 'postgres',
     db,
     checks: db,
+    read: handle.read,
+    foreignChanges: null,
     lists: db,
     requireOwnFile: () => undefined,
     close: closeOnce([db], [handle]),
@@ -62,7 +75,9 @@ function openSqliteStore(path: string, create: boolean): Store {
     const [db, checks, lists] = [connect(writer), connect(checking), connect(listing)];
     // The writer goes last: the last connection to leave folds the write-ahead log into the file.
     const close = closeOnce([db, checks, lists], [checking, listing, writer]);
-    return { engine: 'sqlite', db, checks, lists, requireOwnFile: watchFile(path), close };
+    const { read } = checking;
+    const { foreignChanges } = writer;
+    return { engine: 'sqlite', db, checks, read, foreignChanges, lists, requireOwnFile: watchFile(path), close };
   } catch (error) {
     void writer.close();
     throw error;

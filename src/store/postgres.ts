@@ -18,7 +18,12 @@ import { StoreError, translate } from './errors.ts';
 import { refuseInsideTransaction, refuseSettings, refuseStream } from './guard.ts';
 import { checkParameters } from './parameters.ts';
 
-export type PostgresHandle = { readonly dialect: Dialect; close(): Promise<void> };
+export type PostgresHandle = {
+  readonly dialect: Dialect;
+  /** One statement, straight onto the pool. @throws StoreError */
+  readonly read: <Row>(query: CompiledQuery<Row>) => Promise<Row[]>;
+  close(): Promise<void>;
+};
 
 const reserveLimitMs = 500;
 const queryLimitMs = 1000;
@@ -42,7 +47,14 @@ export async function openPostgres(url: string, allowUnsafeDurability: boolean):
     await closePools(pools, 0);
     throw error;
   }
-  return { dialect: createDialect(createDriver(pools)), close: () => closePools(pools, 1) };
+  return {
+    dialect: createDialect(createDriver(pools)),
+    async read<Row>(query: CompiledQuery<Row>) {
+      refuseInsideTransaction();
+      return (await runSingle<Row>(pools, query.sql, query.parameters)).rows;
+    },
+    close: () => closePools(pools, 1),
+  };
 }
 
 type Pools = { readonly url: string; singles: SQL; readonly transactions: SQL };

@@ -14,18 +14,11 @@ function selectSession(db: Db) {
     .select('epoch_counter.value as current_epoch');
 }
 
-const bySessionId = prepare((db, id) => selectSession(db).where('sessions.id', '=', id));
-const bySecret = prepare((db, digest) => selectSession(db).where('sessions.secret_digest', '=', digest));
-
 /** By the public id, which a JWT names as `sid`. */
-export async function readSession(db: Db, id: string): Promise<SessionRow | undefined> {
-  return (await bySessionId(db, id))[0];
-}
+export const sessionById = prepare((db, id) => selectSession(db).where('sessions.id', '=', id));
 
 /** By the digest of an opaque secret. */
-export async function readSessionBySecret(db: Db, secretDigest: string): Promise<SessionRow | undefined> {
-  return (await bySecret(db, secretDigest))[0];
-}
+export const sessionBySecret = prepare((db, digest) => selectSession(db).where('sessions.secret_digest', '=', digest));
 
 /** Reads a session so that no other transaction changes it before this one ends. */
 export async function lockSession(trx: Db, id: string): Promise<SessionRow | undefined> {
@@ -34,7 +27,7 @@ export async function lockSession(trx: Db, id: string): Promise<SessionRow | und
     .set((row) => ({ created_at: row.ref('created_at') }))
     .where('id', '=', id)
     .execute();
-  return readSession(trx, id);
+  return (await trx.executeQuery(sessionById(trx, id))).rows[0];
 }
 
 export async function insertSession(trx: Db, session: Omit<SessionsTable, 'epoch'>): Promise<void> {

@@ -5,7 +5,7 @@
 import type { Database } from 'bun:sqlite';
 import { existsSync, statSync } from 'node:fs';
 import {
-  type CompiledQuery,
+  CompiledQuery,
   type DatabaseConnection,
   type Dialect,
   type Driver,
@@ -19,7 +19,17 @@ import { createMutex, type Mutex } from './mutex.ts';
 import { openFile, type SqliteFile } from './sqlite-file.ts';
 
 /** An open connection. Whoever opened it keeps it: one that nobody refers to is collected, and its locks are lost. */
-export type SqliteHandle = { readonly dialect: Dialect; close(): Promise<void> };
+type SqliteHandle = { readonly dialect: Dialect; close(): Promise<void> };
+
+export type SqliteWriter = SqliteHandle & {
+  /** Moves when another connection than this one, so another process, committed a change. @throws StoreError */
+  readonly foreignChanges: () => number;
+};
+
+export type SqliteReader = SqliteHandle & {
+  /** Runs a statement at once. @throws StoreError */
+  readonly read: <Row>(query: CompiledQuery<Row>) => Row[];
+};
 
 const turnLimitMs = 500;
 
@@ -28,7 +38,7 @@ const turnLimitMs = 500;
  * @throws Error when the file is empty, when it is missing and `create` is false, or when a setting cannot be made
  * @throws StoreError when SQLite cannot open the file
  */
-export function openSqliteWriter(path: string, create: boolean): SqliteHandle {
+export function openSqliteWriter(path: string, create: boolean): SqliteWriter {
   if (!create && !isFilled(path)) throw new Error(`There is no store at ${path}.`);
   if (existsSync(path) && !isFilled(path))
     throw new Error(`${path} is empty; restore a backup, or delete the file to begin anew.`);
@@ -36,6 +46,7 @@ export function openSqliteWriter(path: string, create: boolean): SqliteHandle {
   const mutex = createMutex(turnLimitMs);
   return {
     dialect: createDialect(createWriterDriver(file, mutex)),
+    foreignChanges: () => runOn(file, dataVersion)[0]?.data_version ?? 0,
     async close() {
       // Who holds it for longer than that loses its transaction, which is what a closed file means.
       await mutex.acquire().catch(() => {});
@@ -48,14 +59,29 @@ export function openSqliteWriter(path: string, create: boolean): SqliteHandle {
  * A connection that only reads. It never holds a snapshot over two statements, so a read sees all that was committed before it.
  * @throws StoreError when SQLite cannot open the file
  */
-export function openSqliteReader(path: string): SqliteHandle {
+export function openSqliteReader(path: string): SqliteReader {
   const file = openFile(path, { readonly: true });
   return {
     dialect: createDialect(createReaderDriver(file)),
+    read(query) {
+      refuseInsideTransaction();
+      return runOn(file, query);
+    },
     async close() {
       file.close();
     },
   };
+}
+
+const dataVersion = CompiledQuery.raw('pragma data_version') as CompiledQuery<{ data_version: number }>;
+
+/** A statement outside any transaction. */
+function runOn<Row>(file: SqliteFile, query: CompiledQuery<Row>): Row[] {
+  try {
+    return file.run<Row>(query).rows;
+  } catch (error) {
+    throw translate(error);
+  }
 }
 
 /** An empty file is not a store: it may be what a full disk left of one. */

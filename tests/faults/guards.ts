@@ -11,11 +11,12 @@ export const guards = {
   'commit before answer': [
     {
       file: 'core/sessions.ts',
-      from: 'return transact(core.store, (trx) => endWithin(trx, core, sessionId, facts));',
+      from: 'return change(core, (trx) => endWithin(trx, core, sessionId, facts), concern);',
       to: `const early = ((globalThis as any).endedEarly ??= new Set());
   const isFirst = !early.has(sessionId);
   early.add(sessionId);
-  setTimeout(() => transact(core.store, (trx) => endWithin(trx, core, sessionId, facts)).catch(() => {}), 300);
+  core.contexts?.forgetAll();
+  setTimeout(() => change(core, (trx) => endWithin(trx, core, sessionId, facts), concern).catch(() => {}), 300);
   return Promise.resolve(isFirst);`,
     },
     {
@@ -62,25 +63,31 @@ export const guards = {
   'reads without writes': [
     {
       file: 'core/authenticate.ts',
-      from: "core.log.warn('session.use_not_recorded', { error });",
-      to: 'throw error;',
+      from: 'const recorded = await core.uses.record(core, row.id, now);',
+      to: "const recorded = await core.uses.record(core, row.id, now);\n  if (!recorded) throw new Error('not recorded');",
     },
   ],
   expiry: [{ file: 'core/authenticate.ts', from: 'expiryOf(row) > now &&', to: '' }],
   /** A token exchanged in what is now the future is within its grace. */
   'grace against a clock set back': [{ file: 'core/refresh.ts', from: 'sinceMs >= 0 &&', to: '' }],
-  /** Sessions are remembered for a minute, whoever ends them meanwhile. */
+  /** Sessions are remembered for ever, whoever ends them meanwhile. */
   'read through': [
     {
-      file: 'store/sessions.ts',
-      from: 'return (await bySessionId(db, id))[0];',
+      file: 'core/authenticate.ts',
+      from: 'if (row?.live_jti !== claims.jti',
       to: `const memory = ((globalThis as any).sessionMemory ??= new Map());
-  const known = memory.get(id);
-  if (known !== undefined && performance.now() - known.at < 60_000) return known.row;
-  const row = (await bySessionId(db, id))[0];
-  memory.set(id, { row, at: performance.now() });
-  return row;`,
+    row = memory.get(claims.sid) ?? row;
+    memory.set(claims.sid, row);
+    if (row?.live_jti !== claims.jti`,
     },
+  ],
+  /** What is remembered of a user outlives a change of the user. */
+  'forgetting before the answer': [
+    { file: 'core/change.ts', from: 'forget(core, concern);\n    return result;', to: 'return result;' },
+  ],
+  /** Commands beside the server change what it remembers, and it does not look. */
+  'noticing foreign changes': [
+    { file: 'core/contexts.ts', from: 'if (seen !== foreign || seen === -1) forgetAll();', to: '' },
   ],
   /** Two servers may hold one directory. */
   'directory lock': [{ file: 'store/lock.ts', from: "db.run('begin exclusive');", to: '' }],

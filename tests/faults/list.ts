@@ -1,3 +1,4 @@
+import { calmFaults } from './calm.ts';
 import { clockFaults } from './clocks.ts';
 import { databaseFaults } from './database.ts';
 import { duoFaults } from './duo.ts';
@@ -10,6 +11,7 @@ import { stopFaults } from './stop.ts';
 
 /** The fault plan, in its order. */
 export const faults: readonly Fault[] = [
+  ...calmFaults,
   ...killFaults,
   ...powerFaults,
   ...fileFaults,

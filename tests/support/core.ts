@@ -8,8 +8,10 @@ import {
   authenticate,
   type CallerFacts,
   type Core,
+  type Credential,
   login,
   type OpenedSession,
+  type SessionContext,
   type SessionPolicy,
   startHasher,
 } from '../../src/core/index.ts';
@@ -112,7 +114,7 @@ export async function outcomeOf(work: Promise<unknown>): Promise<string> {
 
 /** Whether a token is accepted now. */
 export async function isLive(core: Core, token: string): Promise<boolean> {
-  const outcome = await outcomeOf(authenticate(core, { kind: 'bearer', token }));
+  const outcome = await outcomeOf(check(core, { kind: 'bearer', token }));
   if (outcome !== 'ok' && outcome !== 'session_invalid') throw new Error(outcome);
   return outcome === 'ok';
 }
@@ -125,4 +127,9 @@ export async function tally(works: readonly Promise<unknown>[]): Promise<Record<
   for (const outcome of await Promise.all(works.map(outcomeOf))) counts[outcome] = (counts[outcome] ?? 0) + 1;
   delete counts['unavailable'];
   return counts;
+}
+
+/** `authenticate` by promise, whether the core answers at once or later. */
+export async function check(core: Core, credential: Credential): Promise<SessionContext> {
+  return authenticate(core, credential);
 }

@@ -27,14 +27,16 @@ function allowedFor(path: string): readonly string[] | undefined {
       return ['src/core/index.ts'];
     case 'readiness.ts':
       return ['src/store/'];
+    case 'soon.ts':
+      return [];
     case 'store':
-      return ['src/store/'];
+      return ['src/soon.ts', 'src/store/'];
     case 'http':
-      return ['src/http/'];
+      return ['src/soon.ts', 'src/http/'];
     case 'core':
-      return ['src/core/', 'src/store/'];
+      return ['src/soon.ts', 'src/core/', 'src/store/'];
     case 'doors':
-      return ['src/core/index.ts', 'src/http/', `src/doors/${place}/`];
+      return ['src/soon.ts', 'src/core/index.ts', 'src/http/', `src/doors/${place}/`];
     case 'console':
       return ['src/console/'];
     default:
@@ -52,6 +54,7 @@ const everything = [
   'log.ts',
   'data-directory.ts',
   'readiness.ts',
+  'soon.ts',
   'doors/',
   'core/',
   'store/',

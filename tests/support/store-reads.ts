@@ -9,6 +9,7 @@ export function countStoreReads({ core }: Pick<TestServer, 'core'>): { readonly 
     count += 1;
     return checks;
   };
+  // A prepared statement is compiled for it before `read` runs it, so every read of a check looks here.
   Object.defineProperty(store, 'checks', { get, configurable: true });
   return {
     stop() {

@@ -16,6 +16,8 @@ export function breakStore(
   { error = new StoreError('unavailable'), ways = ['db', 'checks', 'lists'] }: Trouble = {},
 ): { readonly mend: () => void } {
   const { store } = core;
+  // A store that cannot say whether it changed has nothing answered from memory.
+  if (ways.includes('checks')) core.contexts?.forgetAll();
   const whole = ways.map((way) => [way, store[way]] as const);
   for (const way of ways) {
     const get = () => {

@@ -1,3 +1,4 @@
+import { change } from '../../core/change.ts';
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
 import {
   apiKey,
@@ -158,15 +159,12 @@ describe('[10] bad keys (5.1)', () => {
 
   test('K08: a key with an expiry prints it, and is refused from that second on', async () => {
     const { id, key } = await addKeyHolder('leaser');
-    const { db } = server.core.store;
-    await db
-      .updateTable('api_keys')
-      .set({ expires_at: exampleSeconds + 1 })
-      .where('user_id', '=', id)
-      .execute();
+    const setEnd = (expires_at: number) =>
+      change(server.core, (trx) => trx.updateTable('api_keys').set({ expires_at }).where('user_id', '=', id).execute());
+    await setEnd(exampleSeconds + 1);
     const before = await session(server, apiKey(key));
     expect(before.body.data).toMatchObject({ userId: id, expiresAt: '2026-05-07T17:30:01Z' });
-    await db.updateTable('api_keys').set({ expires_at: exampleSeconds }).where('user_id', '=', id).execute();
+    await setEnd(exampleSeconds);
     expectRefusal(await session(server, apiKey(key)), 401, 'InvalidAPIKey', messages.E3);
   });
 
@@ -228,8 +226,9 @@ describe('[10] bad bearers (5.1, J25)', () => {
 describe('5.1 while a password change is due', () => {
   test('a session opens only logout and the password change; all else is 403 E7, and a key goes on', async () => {
     const { id, key, token } = await addKeyHolder('must-change');
-    const { db } = server.core.store;
-    await db.updateTable('users').set({ password_change_due: 1 }).where('id', '=', id).execute();
+    await change(server.core, (trx) =>
+      trx.updateTable('users').set({ password_change_due: 1 }).where('id', '=', id).execute(),
+    );
     expectRefusal(await session(server, bearer(token)), 403, 'AccessDenied', messages.E7);
     expectRefusal(
       await rest(server, 'GET', '/v2/users/me', { headers: bearer(token) }),

@@ -6,6 +6,7 @@ import {
   type SessionContext,
   withinLimits,
 } from '../../core/index.ts';
+import { after, type Soon } from '../../soon.ts';
 
 /** The text behind `Bearer `, whatever the scheme's letter case; null for any other scheme or shape. */
 export function readBearer(authorization: string | null): string | null {
@@ -17,22 +18,27 @@ export function readBearer(authorization: string | null): string | null {
  * good the session counts.
  * @throws CoreError `credential_missing`, `api_key_invalid`, `session_invalid`, `credentials_differ`, `throttled`
  */
-export function requireContext(core: Core, request: Request, caller: CallerFacts): Promise<SessionContext> {
+export function requireContext(core: Core, request: Request, caller: CallerFacts): Soon<SessionContext> {
   const { headers } = request;
   return withinLimits(core, caller, () => judge(core, headers.get('x-api-key'), headers.get('authorization')));
 }
 
-async function judge(core: Core, key: string | null, authorization: string | null): Promise<SessionContext> {
-  if (key === null && authorization === null) throw new CoreError('credential_missing');
-  const byKey = key === null ? null : await authenticate(core, { kind: 'api_key', key });
-  const bySession = authorization === null ? null : await judgeBearer(core, authorization);
-  if (byKey !== null && bySession !== null && byKey.user.id !== bySession.user.id) {
-    throw new CoreError('credentials_differ');
+function judge(core: Core, key: string | null, authorization: string | null): Soon<SessionContext> {
+  if (key === null) {
+    if (authorization === null) throw new CoreError('credential_missing');
+    return judgeBearer(core, authorization);
   }
-  return (bySession ?? byKey) as SessionContext;
+  return after(authenticate(core, { kind: 'api_key', key }), (byKey) =>
+    authorization === null ? byKey : after(judgeBearer(core, authorization), (bySession) => agree(byKey, bySession)),
+  );
 }
 
-function judgeBearer(core: Core, authorization: string): Promise<SessionContext> {
+function agree(byKey: SessionContext, bySession: SessionContext): SessionContext {
+  if (byKey.user.id !== bySession.user.id) throw new CoreError('credentials_differ');
+  return bySession;
+}
+
+function judgeBearer(core: Core, authorization: string): Soon<SessionContext> {
   const token = readBearer(authorization);
   if (token === null) throw new CoreError('session_invalid');
   return authenticate(core, { kind: 'bearer', token });

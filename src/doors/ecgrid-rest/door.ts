@@ -1,13 +1,15 @@
-import { type CallerFacts, type Core, CoreError, type SessionContext, nameFailure } from '../../core/index.ts';
+import { type Core, CoreError, type SessionContext, nameFailure } from '../../core/index.ts';
+import { after, type Soon, settle } from '../../soon.ts';
 import { drainBody, readBody, refuseRepeated, requireJsonType } from '../../http/body.ts';
 import { type CorsRule, corsHeaders, preflightHeaders } from '../../http/cors.ts';
 import type { Door, Exchange, Route } from '../../http/door.ts';
 import { HttpFault } from '../../http/faults.ts';
-import { answerHeaders, jsonAnswer } from '../../http/headers.ts';
+import { type Answer, prepareAnswers } from '../../http/headers.ts';
 import { parseJsonObject } from '../../http/json.ts';
+import { remember } from '../../http/remember.ts';
 import { requireContext } from './credentials.ts';
 import { EcgridError, type EcgridDetail, type EcgridWord, errorTable } from './errors.ts';
-import { type EcgridSettings, type Operation, operations, type SignedInCall } from './operations.ts';
+import { type EcgridSettings, type Operation, type Outcome, operations, type SignedInCall } from './operations.ts';
 import { pathIdReason, readPathId } from './wire.ts';
 
 const bodyLimit = 16_384;
@@ -15,11 +17,24 @@ const credentialHeaders = ['authorization', 'x-api-key'];
 /** A refused request may come again this soon when the store or the hashing lane was the reason. */
 const unavailableRetrySeconds = 2;
 
+/** The door as its settings made it. */
+type Settled = {
+  readonly core: Core;
+  readonly settings: EcgridSettings;
+  readonly cors: CorsRule | null;
+  readonly send: Answer;
+};
+
+const nothing = new Uint8Array();
+
 /** The ECGrid REST v2 contract: session, authentication and the part of user administration that these need. */
 export function createEcgridRest(core: Core, settings: EcgridSettings): Door {
   const cors = corsRule(settings);
+  const vary = cors === null ? undefined : { Vary: 'Origin' };
+  const send = prepareAnswers({ 'Content-Type': 'application/json; charset=utf-8', ...vary });
+  const door = { core, settings, cors, send };
   const routes = operations.map((operation): Route => {
-    const answer = (exchange: Exchange) => answerOperation(core, settings, cors, operation, exchange);
+    const answer = (exchange: Exchange) => answerOperation(door, operation, exchange);
     return { method: operation.method, path: operation.path, answer };
   });
   return {
@@ -27,7 +42,7 @@ export function createEcgridRest(core: Core, settings: EcgridSettings): Door {
     // Paths count letter by letter, but a client that errs in them still reads this contract's answer.
     owns: ['/v2/', '/V2/'],
     routes: [...routes, ...unknownRoutes(), ...(cors === null ? [] : preflightRoutes(cors))],
-    answerFault: (fault, exchange, detail) => failure(exchange, cors, fault, detail),
+    answerFault: (fault, exchange, detail) => failure(door, exchange, fault, detail),
   };
 }
 
@@ -41,53 +56,46 @@ function unknownRoutes(): Route[] {
   return paths.flatMap((path) => methods.map((method): Route => ({ method, path, answer })));
 }
 
+function answerOperation(door: Settled, operation: Operation, exchange: Exchange): Soon<Response> {
+  return settle(
+    () => runOperation(door, operation, exchange),
+    (outcome) => door.send(exchange, 200, writeSuccess(outcome), corsOf(door.cors, exchange)),
+    (error) => answerError(door, exchange, error),
+  );
+}
+
 /** The order of work is that of the contract, section 4; path, method and admission were judged before. */
-async function answerOperation(
-  core: Core,
-  settings: EcgridSettings,
-  cors: CorsRule | null,
-  operation: Operation,
-  exchange: Exchange,
-): Promise<Response> {
-  const caller = { ...exchange.caller, requestId: exchange.requestId };
-  try {
-    const { request } = exchange;
-    refuseRepeated(request, credentialHeaders);
-    const bytes = await takeBody(operation, request);
-    const context = await judgeAccess(core, operation, request, caller);
-    const call = { core, settings, caller, request, context, body: judgeBody(operation, bytes), id: judgeId(exchange) };
-    const { data, message } = await operation.run(call as SignedInCall<unknown>);
-    return jsonAnswer(
-      exchange,
-      200,
-      { success: true, data, errorCode: '', message: message ?? '' },
-      corsOf(cors, exchange),
-    );
-  } catch (error) {
-    return answerError(core, cors, exchange, error);
-  }
+function runOperation(door: Settled, operation: Operation, exchange: Exchange): Soon<Outcome> {
+  const { core, settings } = door;
+  const { request, caller } = exchange;
+  refuseRepeated(request, credentialHeaders);
+  return after(takeBody(operation, request), (bytes) =>
+    after(judgeAccess(core, operation, exchange), (context) => {
+      const body = judgeBody(operation, bytes);
+      const call = { core, settings, caller, request, context, body, id: judgeId(exchange) };
+      return operation.run(call as SignedInCall<unknown>);
+    }),
+  );
 }
 
-async function takeBody(operation: Operation, request: Request): Promise<Uint8Array> {
-  if (operation.body === 'ignored') {
-    await drainBody(request, bodyLimit);
-    return new Uint8Array();
-  }
-  const bytes = await readBody(request, bodyLimit);
-  if (bytes.length > 0) requireJsonType(request);
-  return bytes;
+const writeSuccess = remember(({ data, message }: Outcome) =>
+  JSON.stringify({ success: true, data, errorCode: '', message: message ?? '' }),
+);
+
+function takeBody(operation: Operation, request: Request): Soon<Uint8Array> {
+  if (operation.body === 'ignored') return after(drainBody(request, bodyLimit), () => nothing);
+  return after(readBody(request, bodyLimit), (bytes) => {
+    if (bytes.length > 0) requireJsonType(request);
+    return bytes;
+  });
 }
 
-async function judgeAccess(
-  core: Core,
-  operation: Operation,
-  request: Request,
-  caller: CallerFacts,
-): Promise<SessionContext | null> {
+function judgeAccess(core: Core, operation: Operation, { request, caller }: Exchange): Soon<SessionContext | null> {
   if (operation.access === 'public') return null;
-  const context = await requireContext(core, request, caller);
-  if (context.stepDue && operation.access !== 'signed_in_step_due') throw new CoreError('step_due');
-  return context;
+  return after(requireContext(core, request, caller), (context) => {
+    if (context.stepDue && operation.access !== 'signed_in_step_due') throw new CoreError('step_due');
+    return context;
+  });
 }
 
 function judgeBody(operation: Operation, bytes: Uint8Array): unknown {
@@ -107,19 +115,19 @@ function judgeId(exchange: Exchange): number {
   return id;
 }
 
-function answerError(core: Core, cors: CorsRule | null, exchange: Exchange, error: unknown): Response {
+function answerError(door: Settled, exchange: Exchange, error: unknown): Response {
   // The server has this door's `answerFault` answer it, and closes the connection where the fault calls for that.
   if (error instanceof HttpFault) throw error;
-  if (error instanceof EcgridError) return failure(exchange, cors, error.word, {});
-  const { code, detail } = nameFailure(core, exchange.requestId, error);
-  return failure(exchange, cors, code, detail);
+  if (error instanceof EcgridError) return failure(door, exchange, error.word, {});
+  const { code, detail } = nameFailure(door.core, exchange.requestId, error);
+  return failure(door, exchange, code, detail);
 }
 
-function failure(exchange: Exchange, cors: CorsRule | null, word: EcgridWord, detail: EcgridDetail): Response {
+function failure({ cors, send }: Settled, exchange: Exchange, word: EcgridWord, detail: EcgridDetail): Response {
   const { status, errorCode, message } = errorTable[word];
   const headers = { ...corsOf(cors, exchange), ...failureHeaders(word, status, detail) };
   const text = typeof message === 'string' ? message : message(detail);
-  return jsonAnswer(exchange, status, { success: false, data: null, errorCode, message: text }, headers);
+  return send(exchange, status, JSON.stringify({ success: false, data: null, errorCode, message: text }), headers);
 }
 
 function failureHeaders(word: EcgridWord, status: number, detail: EcgridDetail): Record<string, string> {
@@ -145,16 +153,16 @@ function corsRule(settings: EcgridSettings): CorsRule | null {
   };
 }
 
-function corsOf(cors: CorsRule | null, exchange: Exchange): Record<string, string> {
-  return cors === null ? {} : { Vary: 'Origin', ...corsHeaders(cors, exchange.request) };
+function corsOf(cors: CorsRule | null, exchange: Exchange): Readonly<Record<string, string>> | undefined {
+  return cors === null ? undefined : corsHeaders(cors, exchange.request);
 }
 
 function preflightRoutes(cors: CorsRule): Route[] {
+  const sendEmpty = prepareAnswers({ Vary: 'Origin' });
   return [...new Set(operations.map((operation) => operation.path))].map((path) => {
     const allow = allowedMethods(path);
     const answer = (exchange: Exchange) => {
-      const headers = { Vary: 'Origin', Allow: allow, ...preflightHeaders(cors, exchange.request) };
-      return new Response(null, { status: 204, headers: { ...answerHeaders(exchange), ...headers } });
+      return sendEmpty(exchange, 204, null, { Allow: allow, ...preflightHeaders(cors, exchange.request) });
     };
     return { method: 'OPTIONS', path, answer };
   });

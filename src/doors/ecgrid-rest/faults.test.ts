@@ -210,8 +210,9 @@ describe('[24] an unforeseen exception', () => {
     [
       'in the store',
       () => {
-        const { store } = server.core;
+        const { store, contexts } = server.core;
         const { checks } = store;
+        contexts?.forgetAll();
         const fail = () => {
           throw new TypeError(secret);
         };

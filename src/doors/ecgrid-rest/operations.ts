@@ -1,5 +1,7 @@
 import type { z } from 'zod';
 import * as core from '../../core/index.ts';
+import { remember } from '../../http/remember.ts';
+import type { Soon } from '../../soon.ts';
 import { readBearer } from './credentials.ts';
 import { EcgridError } from './errors.ts';
 import * as wire from './wire.ts';
@@ -44,12 +46,12 @@ export type Operation = {
   readonly path: string;
   readonly access: Access;
   readonly body: BodyRule<unknown>;
-  readonly run: (call: SignedInCall<unknown>) => Promise<Outcome>;
+  readonly run: (call: SignedInCall<unknown>) => Soon<Outcome>;
 };
 
 type Row<Body> = Omit<Operation, 'access' | 'body' | 'run'> & { readonly body: BodyRule<Body> } & (
-    | { readonly access: 'public'; readonly run: (call: Call<Body>) => Promise<Outcome> }
-    | { readonly access: Exclude<Access, 'public'>; readonly run: (call: SignedInCall<Body>) => Promise<Outcome> }
+    | { readonly access: 'public'; readonly run: (call: Call<Body>) => Soon<Outcome> }
+    | { readonly access: Exclude<Access, 'public'>; readonly run: (call: SignedInCall<Body>) => Soon<Outcome> }
   );
 
 /** Ties the body's schema to what the operation receives; the table below holds rows of different bodies. */
@@ -141,9 +143,11 @@ export const operations: readonly Operation[] = [
   }),
 ];
 
-async function showSession({ context }: SignedInCall<unknown>): Promise<Outcome> {
-  return { data: wire.sessionView(context) };
+function showSession({ context }: SignedInCall<unknown>): Outcome {
+  return describeSession(context);
 }
+
+const describeSession = remember((context: core.SessionContext): Outcome => ({ data: wire.sessionView(context) }));
 
 async function login({
   core: cardea,

@@ -1,8 +1,8 @@
-import { type CallerFacts, type Core, CoreError, nameFailure } from '../../core/index.ts';
+import { type Core, CoreError, nameFailure } from '../../core/index.ts';
 import { readBody } from '../../http/body.ts';
 import type { Door, Exchange, Route } from '../../http/door.ts';
 import { type Fault, HttpFault } from '../../http/faults.ts';
-import { answerHeaders } from '../../http/headers.ts';
+import { type Answer, prepareAnswers } from '../../http/headers.ts';
 import { mediaTypes, readEnvelope, type SoapVersion, writeEnvelope, writeFault } from './envelope.ts';
 import { coreFaults, faultString, faultTable, SoapFault } from './faults.ts';
 import { givenInForm, writeFormResult } from './form.ts';
@@ -139,7 +139,7 @@ async function perform(
   exchange: Exchange,
   given: Given,
 ): Promise<Value> {
-  const caller: CallerFacts = { ...exchange.caller, requestId: exchange.requestId };
+  const { caller } = exchange;
   const call = { core, settings, caller, given };
   if (operation.access === 'public') return operation.run(call);
   const sessionId = readSessionId(given);
@@ -252,6 +252,18 @@ function plainAnswer(exchange: Exchange, fault: Fault, headers: Readonly<Record<
   return textAnswer(exchange, status, 'text/plain; charset=utf-8', `${line}\n`, { ...headers, ...retry });
 }
 
+/** One set of prepared headers for each media type of this door. */
+const answers = new Map<string, Answer>();
+
+function answersOf(type: string): Answer {
+  let send = answers.get(type);
+  if (send === undefined) {
+    send = prepareAnswers({ 'Content-Type': type });
+    answers.set(type, send);
+  }
+  return send;
+}
+
 function textAnswer(
   exchange: Exchange,
   status: number,
@@ -259,5 +271,5 @@ function textAnswer(
   text: string,
   headers: Readonly<Record<string, string>> = {},
 ): Response {
-  return new Response(text, { status, headers: { 'Content-Type': type, ...answerHeaders(exchange), ...headers } });
+  return answersOf(type)(exchange, status, text, headers);
 }

@@ -1,3 +1,4 @@
+import { change } from '../../core/change.ts';
 import { afterAll, beforeAll, describe, expect, spyOn, test } from 'bun:test';
 import { join } from 'node:path';
 import { startTestServer, type TestServer } from '../../../tests/support/server.ts';
@@ -180,7 +181,9 @@ describe('a further sign-in step', () => {
     const sessionId = await soapLogin(server, who);
     const other = await soapLogin(server, who);
     const key = resultOf(await call(server, 'GenerateAPIKey', { SessionID: sessionId }), 'GenerateAPIKey');
-    await server.core.store.db.updateTable('users').set({ password_change_due: 1 }).where('id', '=', id).execute();
+    await change(server.core, (trx) =>
+      trx.updateTable('users').set({ password_change_due: 1 }).where('id', '=', id).execute(),
+    );
     for (const operation of ['SessionInfo', 'WhoAmI', 'SessionLog', 'GenerateAPIKey', 'UserGetAPIKey', 'UserReset']) {
       expectFault(await call(server, operation, { SessionID: sessionId, UserID: 0 }), 'F4', stepDue);
     }

@@ -1,4 +1,5 @@
 import * as core from '../../core/index.ts';
+import type { Soon } from '../../soon.ts';
 import { SoapFault } from './faults.ts';
 import { type Given, type Parameter, readNumber, readSessionId, readText, requireText } from './parameters.ts';
 import { loggedSession, sessionIdInfo, type TypeName, toInstant, userIdInfo, type Value } from './wire.ts';
@@ -168,19 +169,10 @@ export const operations: readonly Operation[] = [
  * Whom a SessionID stands for: a session of this contract, or the owner of an API key sent in its place.
  * @throws CoreError `session_invalid`, `api_key_invalid`, `throttled`
  */
-export function requireContext(
-  cardea: core.Core,
-  caller: core.CallerFacts,
-  text: string,
-): Promise<core.SessionContext> {
-  return core.withinLimits(cardea, caller, async () => {
-    try {
-      return await core.authenticate(cardea, { kind: 'session_guid', secret: text });
-    } catch (error) {
-      if (!(error instanceof core.CoreError) || error.code !== 'session_invalid') throw error;
-      return core.authenticate(cardea, { kind: 'api_key', key: text });
-    }
-  });
+export function requireContext(cardea: core.Core, caller: core.CallerFacts, text: string): Soon<core.SessionContext> {
+  const judge = () =>
+    core.authenticateEither(cardea, { kind: 'session_guid', secret: text }, { kind: 'api_key', key: text });
+  return core.withinLimits(cardea, caller, judge);
 }
 
 async function login({ core: cardea, settings, caller, given }: Call): Promise<Value> {

@@ -1,3 +1,4 @@
+import { change } from '../../core/change.ts';
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
 import { apiKey, login as restLogin, rest, session } from '../../../tests/support/ecgrid.ts';
 import { startTestServer, type TestServer } from '../../../tests/support/server.ts';
@@ -175,8 +176,9 @@ describe('[26] one key in both doors', () => {
   test('a key with an end shows the same end at both', async () => {
     const id = await addUser(server, { login: 'ending' });
     const key = resultOf(await ask('GenerateAPIKey', { SessionID: await signIn('ending') }), 'GenerateAPIKey');
-    const { db } = server.core.store;
-    await db.updateTable('api_keys').set({ expires_at: 1_778_175_060 }).where('user_id', '=', id).execute();
+    await change(server.core, (trx) =>
+      trx.updateTable('api_keys').set({ expires_at: 1_778_175_060 }).where('user_id', '=', id).execute(),
+    );
     expect((await soapSays(key))['Expires']).toBe('2026-05-07T17:31:00Z');
     expect((await restSays(key))['Expires']).toBe('2026-05-07T17:31:00Z');
   });

@@ -7,8 +7,9 @@ import {
   type SessionContext,
   withinLimits,
 } from '../../core/index.ts';
+import { after, type Soon } from '../../soon.ts';
 
-type Judge = () => Promise<SessionContext>;
+type Judge = () => Soon<SessionContext>;
 
 /**
  * Whom the request's credentials stand for, by the table of the contract, 5.2: a token of this contract, bare or in its own header, a
@@ -20,22 +21,28 @@ export function requireContext(
   request: Request,
   caller: CallerFacts,
   options: { readonly basic: boolean },
-): Promise<SessionContext> {
+): Soon<SessionContext> {
   const token = request.headers.get('x-hm-authorization') ?? '';
   const authorization = request.headers.get('authorization');
-  return withinLimits(core, caller, async () => {
-    const byToken = token === '' ? null : await authenticateToken(core, token);
-    const byOther = authorization === null ? null : await readAuthorization(core, authorization, caller, options)();
-    if (byToken !== null && byOther !== null && byToken.user.id !== byOther.user.id) {
-      throw new CoreError('credentials_differ');
-    }
-    const context = byToken ?? byOther;
-    if (context === null) throw new CoreError('credential_missing');
-    return context;
+  return withinLimits(core, caller, () => {
+    if (authorization === null) return judgeToken(core, token);
+    const judgeOther = readAuthorization(core, authorization, caller, options);
+    if (token === '') return judgeOther();
+    return after(authenticateToken(core, token), (byToken) =>
+      after(judgeOther(), (byOther) => {
+        if (byToken.user.id !== byOther.user.id) throw new CoreError('credentials_differ');
+        return byToken;
+      }),
+    );
   });
 }
 
-function authenticateToken(core: Core, text: string): Promise<SessionContext> {
+function judgeToken(core: Core, token: string): Soon<SessionContext> {
+  if (token === '') throw new CoreError('credential_missing');
+  return authenticateToken(core, token);
+}
+
+function authenticateToken(core: Core, text: string): Soon<SessionContext> {
   return authenticate(core, { kind: 'appliance_token', secret: text });
 }
 

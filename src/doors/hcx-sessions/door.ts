@@ -1,16 +1,18 @@
 import { randomUUID } from 'node:crypto';
 import { type Core, nameFailure } from '../../core/index.ts';
+import { after, type Soon, settle } from '../../soon.ts';
 import { readBody, refuseRepeated } from '../../http/body.ts';
 import type { Door, Exchange, Route } from '../../http/door.ts';
 import { HttpFault } from '../../http/faults.ts';
-import { securityHeaders } from '../../http/headers.ts';
+import { type Answer, prepareAnswers } from '../../http/headers.ts';
 import { parseJsonObject } from '../../http/json.ts';
 import { errorTable, type HcxDetail, HcxError, type HcxWord } from './errors.ts';
-import { adminOperations, type HcxSettings, hybridityOperations, type Operation } from './operations.ts';
+import { adminOperations, type HcxSettings, hybridityOperations, type Operation, type Outcome } from './operations.ts';
 import { prefersXml, writeErrorMap } from './xml.ts';
 
 const bodyLimit = 16_384;
 const tokenHeader = 'x-hm-authorization';
+const credentialHeaders = ['authorization', tokenHeader];
 const hybridity = '/hybridity/';
 /** A refused request may come again this soon when the store or the hashing lane was the reason. */
 const unavailableRetrySeconds = 2;
@@ -29,7 +31,9 @@ export function createHcxSessions(core: Core, settings: HcxSettings): Door {
       ...operations.map((operation) => routeOf(core, settings, operation)),
       ...paths.map((path) => optionsRoute(path, operations)),
     ],
-    answerFault: (fault, exchange, detail) => failure(exchange, randomUUID(), fault, detail, core.clock()),
+    // Each request has a UUID of ours, which headers, bodies and log call its transaction; one sent along is not adopted.
+    nameRequest: () => randomUUID(),
+    answerFault: (fault, exchange, detail) => failure(exchange, fault, detail, core.clock()),
   };
 }
 
@@ -41,39 +45,28 @@ function routeOf(core: Core, settings: HcxSettings, operation: Operation): Route
 function optionsRoute(path: string, operations: readonly Operation[]): Route {
   const methods = operations.filter((operation) => operation.path === path).map(({ method }) => method);
   const allow = [...methods.flatMap((method) => (method === 'GET' ? ['GET', 'HEAD'] : [method])), 'OPTIONS'].join(', ');
-  const answer = (exchange: Exchange) => {
-    const headers = { ...headersOf(exchange, randomUUID()), Allow: allow };
-    return new Response(null, { status: 204, headers });
-  };
-  return { method: 'OPTIONS', path, answer };
+  return { method: 'OPTIONS', path, answer: (exchange) => sendEmpty(exchange, 204, null, { Allow: allow }) };
 }
 
-async function answerOperation(
-  core: Core,
-  settings: HcxSettings,
-  operation: Operation,
-  exchange: Exchange,
-): Promise<Response> {
-  const { request } = exchange;
-  const transactionId = randomUUID();
-  const caller = { ...exchange.caller, requestId: transactionId };
-  try {
-    refuseRepeated(request, ['authorization', tokenHeader]);
-    const body = operation.readsBody ? await readLoginMembers(request) : {};
-    const { data, token } = await operation.run({ core, settings, caller, request, body, transactionId });
-    const envelope = {
-      success: true,
-      completed: true,
-      time: core.clock(),
-      version: '1.0',
-      ...(data !== undefined && { data }),
-    };
-    const tokenHeaders = token === undefined ? {} : { [tokenHeader]: token, auth_token_name: tokenHeader };
-    const headers = { ...jsonHeaders(exchange, transactionId), ...tokenHeaders };
-    return new Response(JSON.stringify(envelope), { status: 200, headers });
-  } catch (error) {
-    return answerError(core, operation, exchange, transactionId, error);
-  }
+function answerOperation(core: Core, settings: HcxSettings, operation: Operation, exchange: Exchange): Soon<Response> {
+  const { request, caller } = exchange;
+  const run = () => {
+    refuseRepeated(request, credentialHeaders);
+    const body = operation.readsBody ? readLoginMembers(request) : {};
+    return after(body, (members) => operation.run({ core, settings, caller, request, body: members }));
+  };
+  return settle(
+    run,
+    (outcome) => sendSuccess(exchange, outcome, core.clock()),
+    (error) => answerError(core, operation, exchange, error),
+  );
+}
+
+function sendSuccess(exchange: Exchange, { writeData, token }: Outcome, time: number): Response {
+  const data = writeData === undefined ? '' : `,"data":${writeData(exchange.requestId)}`;
+  const text = `{"success":true,"completed":true,"time":${time},"version":"1.0"${data}}`;
+  const tokenHeaders = token === undefined ? undefined : { [tokenHeader]: token, auth_token_name: tokenHeader };
+  return sendJson(exchange, 200, text, tokenHeaders);
 }
 
 /**
@@ -81,8 +74,13 @@ async function answerOperation(
  * as one; only what does not is judged by its type.
  * @throws HttpFault `body_too_large`, `unsupported_media_type`, `bad_json`; HcxError `not_an_object`
  */
-async function readLoginMembers(request: Request): Promise<Readonly<Record<string, unknown>>> {
-  const bytes = await readBody(request, bodyLimit);
+function readLoginMembers(request: Request): Soon<Members> {
+  return after(readBody(request, bodyLimit), (bytes) => judgeMembers(request, bytes));
+}
+
+type Members = Readonly<Record<string, unknown>>;
+
+function judgeMembers(request: Request, bytes: Uint8Array): Members {
   const type = request.headers.get('content-type')?.toLowerCase() ?? '';
   const charset = type.match(/;\s*charset\s*=\s*"?([^";\s]*)"?/)?.[1] ?? 'utf-8';
   const coding = request.headers.get('content-encoding')?.trim().toLowerCase() ?? 'identity';
@@ -94,30 +92,16 @@ async function readLoginMembers(request: Request): Promise<Readonly<Record<strin
   throw new HttpFault('unsupported_media_type');
 }
 
-function answerError(
-  core: Core,
-  operation: Operation,
-  exchange: Exchange,
-  transactionId: string,
-  error: unknown,
-): Response {
-  const answer = (word: HcxWord, detail: HcxDetail) =>
-    failure(exchange, transactionId, word, detail, core.clock(), operation);
+function answerError(core: Core, operation: Operation, exchange: Exchange, error: unknown): Response {
+  const answer = (word: HcxWord, detail: HcxDetail) => failure(exchange, word, detail, core.clock(), operation);
   // The server has this door's `answerFault` answer it, and closes the connection where the fault calls for that.
   if (error instanceof HttpFault) throw error;
   if (error instanceof HcxError) return answer(error.word, error.detail);
-  const { code, detail } = nameFailure(core, transactionId, error);
+  const { code, detail } = nameFailure(core, exchange.requestId, error);
   return answer(code, detail);
 }
 
-function failure(
-  exchange: Exchange,
-  transactionId: string,
-  word: HcxWord,
-  detail: HcxDetail,
-  time: number,
-  operation?: Operation,
-): Response {
+function failure(exchange: Exchange, word: HcxWord, detail: HcxDetail, time: number, operation?: Operation): Response {
   const row: { status: number; errorCode?: string; error: string | ((detail: HcxDetail) => string) } = errorTable[word];
   const { status, errorCode, error } = row;
   const text = typeof error === 'string' ? error : error(detail);
@@ -125,11 +109,10 @@ function failure(
   const members = { success: false, completed: false, time, version: '1.0', ...code, error: text };
   const asXml = exchange.path.startsWith(hybridity) && prefersXml(exchange.request.headers.get('accept'));
   const headers = {
-    ...jsonHeaders(exchange, transactionId),
     ...(asXml && { 'content-type': 'application/xml;charset=UTF-8' }),
     ...failureHeaders(status, detail, operation),
   };
-  return new Response(asXml ? writeErrorMap(members) : JSON.stringify(members), { status, headers });
+  return sendJson(exchange, status, asXml ? writeErrorMap(members) : JSON.stringify(members), headers);
 }
 
 function failureHeaders(status: number, detail: HcxDetail, operation?: Operation): Record<string, string> {
@@ -144,12 +127,12 @@ function failureHeaders(status: number, detail: HcxDetail, operation?: Operation
   };
 }
 
-function jsonHeaders(exchange: Exchange, transactionId: string): Record<string, string> {
-  return { 'content-type': 'application/json;charset=UTF-8', ...headersOf(exchange, transactionId) };
+/** Header names of this contract stand in lower case on the wire: scripts search for them letter by letter. */
+function varyingOnHybridity(own: Readonly<Record<string, string>>): Answer {
+  const send = prepareAnswers(own, 'x-transaction-id');
+  const sendVarying = prepareAnswers({ ...own, vary: 'Accept' }, 'x-transaction-id');
+  return (exchange, ...rest) => (exchange.path.startsWith(hybridity) ? sendVarying : send)(exchange, ...rest);
 }
 
-/** Header names of this contract stand in lower case on the wire: scripts search for them letter by letter. */
-function headersOf(exchange: Exchange, transactionId: string): Record<string, string> {
-  const vary = exchange.path.startsWith(hybridity) ? { vary: 'Accept' } : {};
-  return { ...securityHeaders(exchange), ...vary, 'x-transaction-id': transactionId };
-}
+const sendJson = varyingOnHybridity({ 'content-type': 'application/json;charset=UTF-8' });
+const sendEmpty = varyingOnHybridity({});

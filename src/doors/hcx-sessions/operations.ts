@@ -1,7 +1,9 @@
 import * as core from '../../core/index.ts';
+import { remember } from '../../http/remember.ts';
+import { after, type Soon } from '../../soon.ts';
 import { requireContext } from './credentials.ts';
 import { HcxError } from './errors.ts';
-import { hybridityData, type Installation, readLoginBody, sessionData } from './wire.ts';
+import { type Installation, readLoginBody, writeHybridityData, writeSessionData } from './wire.ts';
 
 /** The settings of this door, section 12 of the contract. Durations in seconds. */
 export type HcxSettings = {
@@ -20,13 +22,11 @@ export type Call = {
   readonly request: Request;
   /** The members of the body; empty where an operation reads none. */
   readonly body: Readonly<Record<string, unknown>>;
-  /** UUID of this request, told in header, body and log. */
-  readonly transactionId: string;
 };
 
 export type Outcome = {
-  /** Absent on DELETE. */
-  readonly data?: unknown;
+  /** Writes `data` as JSON with the id of the request in it; absent on DELETE. */
+  readonly writeData?: (transactionId: string) => string;
   /** The new token, for its header. */
   readonly token?: string;
 };
@@ -37,7 +37,7 @@ export type Operation = {
   /** `public`: no credential on the request is judged. */
   readonly access: 'public' | 'signed_in' | 'signed_in_step_due';
   readonly readsBody: boolean;
-  readonly run: (call: Call) => Promise<Outcome>;
+  readonly run: (call: Call) => Soon<Outcome>;
 };
 
 const adminPath = '/api/admin/v1/sessions';
@@ -54,22 +54,25 @@ export const hybridityOperations: readonly Operation[] = ['/hybridity/api/sessio
   (path) => ({ method: 'POST', path, access: 'public', readsBody: true, run: openHybriditySession }),
 );
 
-async function showSession(call: Call): Promise<Outcome> {
-  const context = await requireContext(call.core, call.request, call.caller, { basic: true });
-  if (context.stepDue) throw new core.CoreError('step_due');
-  return { data: sessionData(context, call.transactionId, call.settings.installation) };
+function showSession({ core: cardea, request, caller, settings }: Call): Soon<Outcome> {
+  return after(requireContext(cardea, request, caller, { basic: true }), (context) => {
+    if (context.stepDue) throw new core.CoreError('step_due');
+    return describeSession(settings.installation)(context);
+  });
 }
+
+const describeSession = remember((installation: Installation) =>
+  remember((context: core.SessionContext): Outcome => ({ writeData: writeSessionData(context, installation) })),
+);
 
 async function openAdminSession(call: Call): Promise<Outcome> {
   const opened = await openSession(call, call.settings.idleSeconds);
-  const data = sessionData(opened.context, call.transactionId, call.settings.installation);
-  return { data, token: opened.credential };
+  return { ...describeSession(call.settings.installation)(opened.context), token: opened.credential };
 }
 
 async function openHybriditySession(call: Call): Promise<Outcome> {
   const opened = await openSession(call, call.settings.hybridityIdleSeconds);
-  const data = hybridityData(opened.context, call.transactionId, call.settings.installation);
-  return { data, token: opened.credential };
+  return { writeData: writeHybridityData(opened.context, call.settings.installation), token: opened.credential };
 }
 
 function openSession({ core: cardea, caller, body }: Call, idleSeconds: number): Promise<core.OpenedSession> {

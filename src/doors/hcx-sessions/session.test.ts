@@ -1,3 +1,4 @@
+import { change } from '../../core/change.ts';
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
 import {
   adminPath,
@@ -143,7 +144,9 @@ describe('GET without a live credential', () => {
     const who = { login: 'overtaken', password: testPassword };
     const id = await addUser(server, who);
     const own = await signIn(server, who);
-    await server.core.store.db.updateTable('users').set({ password_change_due: 1 }).where('id', '=', id).execute();
+    await change(server.core, (trx) =>
+      trx.updateTable('users').set({ password_change_due: 1 }).where('id', '=', id).execute(),
+    );
     expectError(await getSession(server, byToken(own)), ...refusals.stepDue);
     expect((await endSession(server, byToken(own))).status).toBe(200);
     expectError(await getSession(server, byToken(own)), ...refusals.noContext);

@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import { createHash, randomUUID } from 'node:crypto';
 import { z } from 'zod';
 import { CoreError, compareCodePoints, type Membership, type SessionContext } from '../../core/index.ts';
 import { HcxError } from './errors.ts';
@@ -30,8 +30,23 @@ export type SessionData = {
   organizations: { name: string; id: string }[];
 };
 
+/** Writes JSON with the id of the request at its place. */
+export type DataWriter = (transactionId: string) => string;
+
 /** `data` of GET and POST `/api/admin/v1/sessions` (section 4.1 of the contract). */
-export function sessionData(context: SessionContext, transactionId: string, installation: Installation): SessionData {
+export function writeSessionData(context: SessionContext, installation: Installation): DataWriter {
+  return writeAround((transactionId) => sessionData(context, transactionId, installation));
+}
+
+/** Writes a view once, and from then on only the id between its two parts. */
+function writeAround(view: (transactionId: string) => unknown): DataWriter {
+  // Random, so that nothing in the directory can be the same by chance or by design.
+  const mark = randomUUID();
+  const [before, behind] = JSON.stringify(view(mark)).split(mark);
+  return (transactionId) => `${before}${transactionId}${behind}`;
+}
+
+function sessionData(context: SessionContext, transactionId: string, installation: Installation): SessionData {
   return {
     user: userView(context, transactionId),
     cloud: { name: installation.cloudName, type: installation.cloudType },
@@ -51,11 +66,11 @@ export type HybridityData = {
 };
 
 /** `data` of POST `/hybridity/api/sessions` (section 4.2); names as real appliances spell them. */
-export function hybridityData(
-  context: SessionContext,
-  transactionId: string,
-  installation: Installation,
-): HybridityData {
+export function writeHybridityData(context: SessionContext, installation: Installation): DataWriter {
+  return writeAround((transactionId) => hybridityData(context, transactionId, installation));
+}
+
+function hybridityData(context: SessionContext, transactionId: string, installation: Installation): HybridityData {
   return {
     certificate: installation.certificate(),
     cloud: { cloudType: 'VC', isVCDGVRDepricated: true, delegateAuthToVCD: false },

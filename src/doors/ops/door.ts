@@ -1,6 +1,6 @@
 import type { Door, Exchange } from '../../http/door.ts';
 import type { Fault } from '../../http/faults.ts';
-import { jsonAnswer } from '../../http/headers.ts';
+import { prepareAnswers } from '../../http/headers.ts';
 
 const statuses: Readonly<Record<Fault, number>> = {
   bad_host: 400,
@@ -15,6 +15,7 @@ const statuses: Readonly<Record<Fault, number>> = {
   stopping: 503,
 };
 
+const send = prepareAnswers({ 'Content-Type': 'application/json; charset=utf-8' });
 const retryLater = { 'Retry-After': '2' };
 
 /**
@@ -26,18 +27,22 @@ export function createOps(isReady: () => Promise<boolean>): Door {
     name: 'ops',
     owns: [],
     routes: [
-      { method: 'GET', path: '/healthz', answer: (exchange) => jsonAnswer(exchange, 200, { status: 'alive' }) },
+      { method: 'GET', path: '/healthz', answer: (exchange) => tell(exchange, 200, 'alive') },
       { method: 'GET', path: '/readyz', answer: (exchange) => answerReadiness(exchange, isReady) },
     ],
     answerFault: (fault, exchange, detail) => {
       const status = statuses[fault];
       const allow = detail.allow === undefined ? {} : { Allow: detail.allow };
-      return jsonAnswer(exchange, status, { status: fault }, { ...allow, ...(status === 503 && retryLater) });
+      return tell(exchange, status, fault, { ...allow, ...(status === 503 && retryLater) });
     },
   };
 }
 
 async function answerReadiness(exchange: Exchange, isReady: () => Promise<boolean>): Promise<Response> {
-  if (await isReady()) return jsonAnswer(exchange, 200, { status: 'ready' });
-  return jsonAnswer(exchange, 503, { status: 'not_ready' }, retryLater);
+  if (await isReady()) return tell(exchange, 200, 'ready');
+  return tell(exchange, 503, 'not_ready', retryLater);
+}
+
+function tell(exchange: Exchange, status: number, word: string, headers?: Readonly<Record<string, string>>): Response {
+  return send(exchange, status, JSON.stringify({ status: word }), headers);
 }

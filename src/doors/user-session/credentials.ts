@@ -7,6 +7,7 @@ import {
   type SessionContext,
   withinLimits,
 } from '../../core/index.ts';
+import type { Soon } from '../../soon.ts';
 
 const cookieName = '__Host-cardea';
 const cookieAttributes = 'Path=/; Secure; HttpOnly; SameSite=Lax';
@@ -48,8 +49,8 @@ function readBearer(authorization: string): Presented {
 }
 
 /** @throws CoreError `session_invalid` (something was presented and refused), `credential_missing`, `throttled` */
-export function requireContext(core: Core, found: Presented, caller: CallerFacts): Promise<SessionContext> {
-  return withinLimits(core, caller, async () => {
+export function requireContext(core: Core, found: Presented, caller: CallerFacts): Soon<SessionContext> {
+  return withinLimits(core, caller, () => {
     if (found.credential !== null) return authenticate(core, found.credential);
     throw new CoreError(found.presented ? 'session_invalid' : 'credential_missing');
   });

@@ -1,15 +1,18 @@
 import { type Core, nameFailure } from '../../core/index.ts';
+import { type Soon, settle } from '../../soon.ts';
 import { refuseRepeated } from '../../http/body.ts';
 import { type CorsRule, corsHeaders, preflightHeaders } from '../../http/cors.ts';
 import type { Door, Exchange, Route } from '../../http/door.ts';
 import { HttpFault } from '../../http/faults.ts';
-import { answerHeaders, jsonAnswer } from '../../http/headers.ts';
+import { prepareAnswers } from '../../http/headers.ts';
+import { remember } from '../../http/remember.ts';
 import { endedCookie, type Presented, readCredential } from './credentials.ts';
 import { errorTable, reasonPhrases, type UserSessionDetail, UserSessionError, type UserSessionWord } from './errors.ts';
-import { type Operation, operations, type UserSessionSettings } from './operations.ts';
+import { type Operation, type Outcome, operations, type UserSessionSettings } from './operations.ts';
 
 /** A refused request may come again this soon when the store or the hashing lane was the reason. */
 const unavailableRetrySeconds = 2;
+const credentialHeaders = ['authorization'];
 const nothingPresented: Presented = { credential: null, presented: false, byCookie: false };
 
 /** The UserSession contract: who is signed in, in which accounts, with which roles and permissions. */
@@ -37,29 +40,38 @@ function routesOf(core: Core, settings: UserSessionSettings, cors: CorsRule, ope
   ]);
 }
 
-async function answerOperation(
+function answerOperation(
   core: Core,
   settings: UserSessionSettings,
   cors: CorsRule,
   operation: Operation,
   exchange: Exchange,
-): Promise<Response> {
-  const { request } = exchange;
-  const caller = { ...exchange.caller, requestId: exchange.requestId };
+): Soon<Response> {
+  const { request, caller } = exchange;
   const isPublic = operation.access === 'public';
   const found = isPublic ? nothingPresented : readCredential(request, settings.cookieMode);
-  try {
-    refuseRepeated(request, ['authorization']);
-    const { body, cookie } = await operation.run({ core, settings, caller, request, found });
-    return jsonAnswer(exchange, 200, body, { ...originHeaders(cors, exchange), ...setCookie(cookie) });
-  } catch (error) {
-    return answerError(core, cors, exchange, found, error);
-  }
+  const run = () => {
+    refuseRepeated(request, credentialHeaders);
+    return operation.run({ core, settings, caller, request, found });
+  };
+  return settle(
+    run,
+    (outcome) => sendSuccess(cors, exchange, outcome),
+    (error) => answerError(core, cors, exchange, found, error),
+  );
+}
+
+const sendJson = prepareAnswers({ 'Content-Type': 'application/json; charset=utf-8', Vary: 'Origin' });
+const sendEmpty = prepareAnswers({ Vary: 'Origin' });
+const writeBody = remember(({ body }: Outcome) => JSON.stringify(body));
+
+function sendSuccess(cors: CorsRule, exchange: Exchange, outcome: Outcome): Response {
+  const headers = { ...corsHeaders(cors, exchange.request), ...setCookie(outcome.cookie) };
+  return sendJson(exchange, 200, writeBody(outcome), headers);
 }
 
 function answerPreflight(cors: CorsRule, allow: string, exchange: Exchange): Response {
-  const headers = { Vary: 'Origin', Allow: allow, ...preflightHeaders(cors, exchange.request) };
-  return new Response(null, { status: 204, headers: { ...answerHeaders(exchange), ...headers } });
+  return sendEmpty(exchange, 204, null, { Allow: allow, ...preflightHeaders(cors, exchange.request) });
 }
 
 function answerError(core: Core, cors: CorsRule, exchange: Exchange, found: Presented, error: unknown): Response {
@@ -81,11 +93,12 @@ function failure(
   const text = typeof message === 'string' ? message : message(detail);
   const cookie = status === 401 && found.byCookie ? endedCookie : undefined;
   const headers = {
-    ...originHeaders(cors, exchange),
+    ...corsHeaders(cors, exchange.request),
     ...failureHeaders(word, status, detail, found),
     ...setCookie(cookie),
   };
-  return jsonAnswer(exchange, status, { error: reasonPhrases[status], status, message: text }, headers);
+  const body = { error: reasonPhrases[status], status, message: text };
+  return sendJson(exchange, status, JSON.stringify(body), headers);
 }
 
 function failureHeaders(
@@ -101,10 +114,6 @@ function failureHeaders(
     ...((status === 429 || status === 503) && { 'Retry-After': String(retryAfter) }),
     ...(detail.allow !== undefined && { Allow: detail.allow }),
   };
-}
-
-function originHeaders(cors: CorsRule, exchange: Exchange): Record<string, string> {
-  return { Vary: 'Origin', ...corsHeaders(cors, exchange.request) };
 }
 
 function setCookie(cookie: string | undefined): Record<string, string> {

@@ -1,3 +1,4 @@
+import { change } from '../../core/change.ts';
 import { afterAll, beforeAll, describe, expect, spyOn, test } from 'bun:test';
 import { startTestServer, type TestServer } from '../../../tests/support/server.ts';
 import { addUser, testPassword } from '../../../tests/support/users.ts';
@@ -40,12 +41,12 @@ async function addRefusedUsers(server: TestServer): Promise<void> {
   const locked = await addUser(server, { login: 'locked' });
   const keyOnly = await addUser(server, { login: 'keyonly' });
   // No operation makes these; an import of old data can.
-  const change = (id: number, columns: object) =>
-    server.core.store.db.updateTable('users').set(columns).where('id', '=', id).execute();
-  await change(twin, { email_key: 'twins@example.com' });
-  await change(shared, { login_key: 'shared@example.com' });
-  await change(locked, { failed_passwords: lockAfter });
-  await change(keyOnly, { password_hash: null });
+  const force = (id: number, columns: object) =>
+    change(server.core, (trx) => trx.updateTable('users').set(columns).where('id', '=', id).execute());
+  await force(twin, { email_key: 'twins@example.com' });
+  await force(shared, { login_key: 'shared@example.com' });
+  await force(locked, { failed_passwords: lockAfter });
+  await force(keyOnly, { password_hash: null });
 }
 
 describe('[9] refused logins look alike', () => {

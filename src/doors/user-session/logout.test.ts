@@ -1,3 +1,4 @@
+import { change } from '../../core/change.ts';
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
 import { rest } from '../../../tests/support/ecgrid.ts';
 import { engines, startTestServer, type TestServer } from '../../../tests/support/server.ts';
@@ -104,7 +105,9 @@ describe.each(engines.map((engine) => [engine]))('5.4 when another step is due, 
   afterAll(() => own.close());
 
   const setDue = (id: number, due: number) =>
-    own.core.store.db.updateTable('users').set({ password_change_due: due }).where('id', '=', id).execute();
+    change(own.core, (trx) =>
+      trx.updateTable('users').set({ password_change_due: due }).where('id', '=', id).execute(),
+    );
   const sessionsOf = (id: number) =>
     own.core.store.db.selectFrom('sessions').select('id').where('user_id', '=', id).execute();
 

@@ -1,6 +1,8 @@
 import * as core from '../../core/index.ts';
+import { after, type Soon } from '../../soon.ts';
 import { drainBody, readBody, requireJsonType } from '../../http/body.ts';
 import { parseJsonObject } from '../../http/json.ts';
+import { remember } from '../../http/remember.ts';
 import { endedCookie, type Presented, readCookie, requireContext, sessionCookie } from './credentials.ts';
 import { UserSessionError } from './errors.ts';
 import { type LoginBody, readAccountChoice, readLoginBody, userSessionView } from './wire.ts';
@@ -31,7 +33,7 @@ export type Operation = {
   readonly path: string;
   /** `public`: credentials on the request are not judged. */
   readonly access: 'public' | 'signed_in' | 'signed_in_step_due';
-  readonly run: (call: Call) => Promise<Outcome>;
+  readonly run: (call: Call) => Soon<Outcome>;
 };
 
 /** Section 6 of the contract: every operation, and who may call it. */
@@ -43,13 +45,24 @@ export const operations: readonly Operation[] = [
 
 const bodyLimit = 16_384;
 
-async function showSession({ core: cardea, caller, request, found }: Call): Promise<Outcome> {
-  const context = await requireContext(cardea, found, caller);
-  if (context.stepDue) throw new core.CoreError('step_due');
-  const accountId = readAccountChoice(request.headers.get('x-account-id'), context);
-  const token = found.credential?.kind === 'bearer' ? found.credential.token : '';
-  return { body: userSessionView(context, token, accountId) };
+function showSession({ core: cardea, caller, request, found }: Call): Soon<Outcome> {
+  return after(requireContext(cardea, found, caller), (context) => {
+    if (context.stepDue) throw new core.CoreError('step_due');
+    const accountId = readAccountChoice(request.headers.get('x-account-id'), context);
+    const token = found.credential?.kind === 'bearer' ? found.credential.token : '';
+    if (accountId !== undefined) return { body: userSessionView(context, token, accountId) };
+    return describeSession(context)(token);
+  });
 }
+
+/** A context is of one credential, so that one token is told with it. */
+const describeSession = remember((context: core.SessionContext) => {
+  let told: { readonly token: string; readonly outcome: Outcome } | undefined;
+  return (token: string): Outcome => {
+    if (told?.token !== token) told = { token, outcome: { body: userSessionView(context, token, undefined) } };
+    return told.outcome;
+  };
+});
 
 async function login(call: Call): Promise<Outcome> {
   const body = await takeLoginBody(call.request);
@@ -78,7 +91,7 @@ async function openSession(call: Call, body: LoginBody): Promise<core.OpenedSess
     form: body.cookie ? ('cookie' as const) : ('token' as const),
   };
   const replaced = body.cookie ? await findReplacedSession(call) : undefined;
-  const common = { policy, caller, ...(replaced !== undefined && { replacesSessionId: replaced }) };
+  const common = { policy, caller, ...(replaced !== undefined && { replaces: replaced }) };
   if (body.kind === 'key') {
     return core.loginWithKey(cardea, { ...common, keyName: body.apiKey, keySecret: body.apiSecret });
   }
@@ -86,11 +99,15 @@ async function openSession(call: Call, body: LoginBody): Promise<core.OpenedSess
 }
 
 /** A live cookie that came along with a cookie login: its session ends with it. */
-async function findReplacedSession({ core: cardea, request }: Call): Promise<string | undefined> {
+async function findReplacedSession({
+  core: cardea,
+  request,
+}: Call): Promise<{ sessionId: string; userId: number } | undefined> {
   const { credential } = readCookie(request);
   if (credential === null) return undefined;
   try {
-    return (await core.authenticate(cardea, credential)).session?.id;
+    const { session, user } = await core.authenticate(cardea, credential);
+    return session === null ? undefined : { sessionId: session.id, userId: user.id };
   } catch (error) {
     if (error instanceof core.CoreError && error.code === 'session_invalid') return undefined;
     throw error;
