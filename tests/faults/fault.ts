@@ -60,7 +60,8 @@ export async function playFault(fault: Fault, options: SceneOptions): Promise<Re
     figure: (name, value) => void figures.push(`${name} ${typeof value === 'number' ? round(value) : value}`),
     ground(settings = {}, parent = tmpdir()) {
       const ground = makeGround(settings, parent);
-      endings.push(ground.remove);
+      // What lies on a disk of its own goes with it, and may be past writing.
+      if (parent === tmpdir()) endings.push(ground.remove);
       return ground;
     },
     directory() {

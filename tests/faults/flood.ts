@@ -1,4 +1,4 @@
-/** A process of its own that signs in without pause: `flood.ts <url> <clients> <seconds>`; prints what it was told, as JSON. */
+/** A process of its own that signs in again and again: `flood.ts <url> <clients> <seconds>`; prints what it was told, as JSON. */
 import { doorsOf } from '../support/http.ts';
 import { testPassword } from '../support/users.ts';
 import { quantile, type Sample, slowest, timed } from './probe.ts';
@@ -6,6 +6,9 @@ import { quantile, type Sample, slowest, timed } from './probe.ts';
 const [url = '', clients = '1', seconds = '1'] = process.argv.slice(2);
 const doors = doorsOf(url);
 const samples: Sample[] = [];
+
+/** Less than the server asks for, so that it is a flood; with none at all it would measure how fast we can ask. */
+const pauseMs = 250;
 
 /** Right, wrong and unknown names in turn. */
 async function flood(index: number, untilMs: number): Promise<void> {
@@ -16,7 +19,9 @@ async function flood(index: number, untilMs: number): Promise<void> {
   ];
   for (let count = index; performance.now() < untilMs; count += 1) {
     const [login, password] = tries[count % 3] ?? ['', ''];
-    samples.push(await timed(async () => (await doors.restLogin(login, password)).status));
+    const sample = await timed(async () => (await doors.restLogin(login, password)).status);
+    samples.push(sample);
+    if (sample.status === 503) await Bun.sleep(pauseMs);
   }
 }
 

@@ -23,7 +23,7 @@ async function playKills(scene: Scene, store: 'SQLite' | 'PostgreSQL'): Promise<
     ground,
     players,
     urls: () => [server.url],
-    commands: true,
+    commands: 0.3,
     script: async ({ during, acknowledged }) => {
       for (let kill = 1; kill <= times; kill += 1) {
         await Bun.sleep(500 + random.below(900));

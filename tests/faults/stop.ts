@@ -49,6 +49,7 @@ async function playSecondServer(scene: Scene): Promise<void> {
   const first = await scene.serve(ground.env);
   const second = await Promise.race([scene.serve(ground.env), Bun.sleep(10_000)]).catch(() => undefined);
   scene.require(second === undefined, 'a second server serves the same directory');
+  if (second !== undefined) return;
   const { code, errors } = await runProgram(['serve'], { env: ground.env });
   scene.figure('exit code', code);
   scene.figure('said', errors.trim().replaceAll(ground.directory, '<directory>'));

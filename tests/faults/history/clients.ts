@@ -22,8 +22,10 @@ export type Field = {
   readonly players: readonly Player[];
   /** Address of every server that may be asked now. */
   readonly urls: () => readonly string[];
-  /** A command of the command line, as an administrator at the machine types it; absent where there is none. */
-  readonly command?: (args: readonly string[]) => Promise<{ readonly code: number }>;
+  /** A command of the command line, as an administrator at the machine types it. */
+  readonly command: (args: readonly string[]) => Promise<{ readonly code: number }>;
+  /** How often commands are typed, beside the weights of the other requests. */
+  readonly commandWeight: number;
   /** A Root user's key. */
   readonly adminKey: string;
   /** Every password that was ever set, by its label. */
@@ -91,7 +93,7 @@ function keep(field: Field, op: number, secret: string, { kind, player }: NonNul
 /** Plays one client until `goesOn` says no: the same seed chooses the same requests, as far as the answers allow. */
 export async function play(field: Field, client: number, random: Random, goesOn: () => boolean): Promise<void> {
   while (goesOn()) {
-    await choose(random)(field, client, random);
+    await choose(field, random)(field, client, random);
   }
 }
 
@@ -108,12 +110,12 @@ const weights: readonly [Move, number][] = [
   [makeSomeKey, 3],
   [changeSomeLevel, 8],
   [guessPassword, 1],
-  [runCommand, 0.3],
 ];
 const allWeights = weights.reduce((sum, [, weight]) => sum + weight, 0);
 
-function choose(random: Random): Move {
-  let left = random.below(allWeights * 1_000) / 1_000;
+function choose(field: Field, random: Random): Move {
+  let left = random.below((allWeights + field.commandWeight) * 1_000) / 1_000;
+  if (left >= allWeights) return runCommand;
   for (const [move, weight] of weights) {
     left -= weight;
     if (left < 0) return move;
@@ -255,7 +257,7 @@ async function guessPassword(field: Field, client: number, random: Random): Prom
 async function runCommand(field: Field, client: number, random: Random): Promise<unknown> {
   const player = somebody(field, random);
   const { command } = field;
-  if (player === undefined || command === undefined) return undefined;
+  if (player === undefined) return undefined;
   const run = async (action: Action, args: readonly string[]): Promise<Outcome> => {
     const exits = async () => ({ status: (await command([...args, player.login])).code === 0 ? 200 : 503 });
     return (await ask(field, client, { action: () => action, run: exits }, random)).outcome;

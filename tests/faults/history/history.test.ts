@@ -31,7 +31,7 @@ describe.each(engines.map((engine) => [engine]))('random clients on %s', (engine
         players,
         seed,
         urls: () => [server.url],
-        commands: true,
+        commands: 0.3,
         script: async ({ during }) => {
           await Bun.sleep(playMs / 2 - random.below(500));
           await during('kill -9', async () => {

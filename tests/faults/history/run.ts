@@ -60,8 +60,8 @@ export type HistoryOptions = {
   readonly urls: () => readonly string[];
   /** Where the history is written; beside the store unless given. */
   readonly directory?: string;
-  /** Whether commands of the command line are among the requests. */
-  readonly commands?: boolean;
+  /** How often commands of the command line are among the requests: 1 is one in a hundred. None unless given. */
+  readonly commands?: number;
   /** The clients play until this has come to its end. */
   readonly script: (stage: Stage) => Promise<void>;
 };
@@ -86,7 +86,8 @@ export async function runHistory(options: HistoryOptions): Promise<HistoryReport
     recorder,
     players: players.map((player) => ({ ...player })),
     urls: options.urls,
-    ...(options.commands === true && { command: (args) => runProgram(args, { env: ground.env }) }),
+    command: (args) => runProgram(args, { env: ground.env }),
+    commandWeight: options.commands ?? 0,
     adminKey,
     passwords: new Map([['p0', testPassword]]),
     held: [],
