@@ -8,14 +8,14 @@ export type Disk = {
   /** Where it is mounted. */
   readonly path: string;
   /** The file system is dead from now on: nothing that was not flushed before gets to the disk any more. */
-  cutPower(): void;
+  readonly cutPower: () => void;
   /** Takes it off and mounts it again, as after the start of the machine. Nobody may have a file of it open. */
-  restart(): Promise<void>;
+  readonly restart: () => Promise<void>;
   /** As after a broken disk: what is there can be read, nothing can be written. */
-  turnReadOnly(): void;
+  readonly turnReadOnly: () => void;
   /** Everything that was written so far is on the disk. */
-  flush(): void;
-  remove(): Promise<void>;
+  readonly flush: () => void;
+  readonly remove: () => Promise<void>;
 };
 
 /** What a disk needs and this machine lacks, by name. */
@@ -25,7 +25,8 @@ export function missingForDisk(): string | undefined {
   const tool = ['mkfs.ext4', 'mount', 'umount', 'truncate', 'sync'].find((name) => Bun.which(name) === null);
   if (tool !== undefined) return tool;
   if (!existsSync('/dev/loop-control')) return 'loop devices';
-  return (mountable ??= isMountable()) ? undefined : 'the right to mount a loop device';
+  mountable ??= isMountable();
+  return mountable ? undefined : 'the right to mount a loop device';
 }
 
 let mountable: boolean | undefined;

@@ -4,14 +4,14 @@ import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 export type TcpProxy = {
   readonly port: number;
   /** Lets everything through, also what was held back. */
-  forward(): void;
+  readonly forward: () => void;
   /** Takes connections and bytes and passes nothing on, in either direction, as a frozen server does. */
-  hold(): void;
+  readonly hold: () => void;
   /** Passes everything on so many milliseconds late, in either direction, in its order. */
-  delay(ms: number): void;
+  readonly delay: (ms: number) => void;
   /** Resets what is connected and every new connection at once, as a stopped server does. */
-  cut(): void;
-  close(): void;
+  readonly cut: () => void;
+  readonly close: () => void;
 };
 
 /** Forwards connections to a port of this machine until told otherwise. */

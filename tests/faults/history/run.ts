@@ -49,7 +49,7 @@ export async function fillWithPlayers(ground: Ground, count = 6): Promise<Player
 export type Stage = {
   readonly acknowledged: () => number;
   /** Marks the time between two moments as one in which requests may go without an answer. */
-  during<T>(name: string, work: () => Promise<T>): Promise<T>;
+  readonly during: <T>(name: string, work: () => Promise<T>) => Promise<T>;
 };
 
 export type HistoryOptions = {
