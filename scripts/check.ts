@@ -11,7 +11,7 @@ const tool = (name: string, ...args: string[]): string[] => [...bun, '--bun', `n
 
 const steps: readonly Step[] = [
   { title: 'format', command: tool('biome', 'ci', '--colors=off', '.') },
-  { title: 'lint', command: tool('oxlint', '--type-aware', '--deny-warnings', 'src', 'tests', 'scripts') },
+  { title: 'lint', command: tool('oxlint', '--type-aware', '--deny-warnings', 'src', 'tests', 'scripts', 'bench') },
   { title: 'types', command: tool('tsc', '--noEmit', '-p', '.') },
   { title: 'dead code', command: tool('knip', '--no-progress') },
   { title: 'import rules', command: [...bun, 'test', './tests/architecture.test.ts'] },

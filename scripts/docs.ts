@@ -1,7 +1,12 @@
-/** Writes `docs/configuration.md` from the table in `src/config.ts`; with `--check` only tells whether it is fresh. */
+/** Writes the generated pages of `docs/`; with `--check` only tells whether they are fresh. */
 import { describeOptions } from '../src/config.ts';
+import { attacksPage } from './attacks-page.ts';
 
-const page = new URL('../docs/configuration.md', import.meta.url);
+/** Each generated page and what it must say. */
+const pages: Readonly<Record<string, () => string | Promise<string>>> = {
+  'docs/configuration.md': configurationPage,
+  'docs/attacks.md': attacksPage,
+};
 
 /** The page as it must be, in Markdown. */
 export function configurationPage(): string {
@@ -28,17 +33,27 @@ export function configurationPage(): string {
   ].join('\n');
 }
 
-/** Whether the committed page says what the table says. */
-export async function isPageFresh(): Promise<boolean> {
-  const file = Bun.file(page);
-  return (await file.exists()) && (await file.text()) === configurationPage();
+/** The committed pages that do not say what they are made from. */
+export async function stalePages(): Promise<string[]> {
+  const stale: string[] = [];
+  for (const [path, write] of Object.entries(pages)) {
+    const file = Bun.file(locate(path));
+    if (!(await file.exists()) || (await file.text()) !== (await write())) stale.push(path);
+  }
+  return stale;
+}
+
+function locate(path: string): URL {
+  return new URL(`../${path}`, import.meta.url);
 }
 
 async function main(): Promise<void> {
   if (!process.argv.includes('--check')) {
-    await Bun.write(page, configurationPage());
-  } else if (!(await isPageFresh())) {
-    process.stderr.write('docs/configuration.md is stale: run npm run docs\n');
+    for (const [path, write] of Object.entries(pages)) await Bun.write(locate(path), await write());
+    return;
+  }
+  for (const path of await stalePages()) {
+    process.stderr.write(`${path} is stale: run npm run docs\n`);
     process.exitCode = 1;
   }
 }

@@ -11,9 +11,11 @@ import { createUserSession } from './doors/user-session/door.ts';
 import type { Door } from './http/door.ts';
 import { type RunningServer, startServer } from './http/server.ts';
 import type { Log } from './log.ts';
-import { type CoreOptions, type OpenCore, openCore } from './open-core.ts';
+import { type CoreOptions, type OpenCore, openCore, toPlace } from './open-core.ts';
 import { createReadiness, type Readiness } from './readiness.ts';
+import type { Health } from './store/health.ts';
 import { holdLock } from './store/lock.ts';
+import { startTending } from './store/tending.ts';
 
 /** The plain listener and the TLS one, by the names that the setting `listen` uses. */
 type Listener = 'http' | 'https';
@@ -111,11 +113,14 @@ export type App = {
   readonly drain: () => void;
   /** Reads the certificate files again; requests under way on the TLS listener finish with the old one. */
   readonly reloadCertificate: () => Promise<void>;
+  /** Resolves if the store breaks: the process must then stop, and a new one look at the file afresh. */
+  readonly broken: Promise<Error>;
   /** Finishes what is under way, at most the configured grace, and closes everything. */
   readonly stop: () => Promise<void>;
 };
 
 const sweepEveryMs = 60_000;
+const tendEveryMs = 1_000;
 
 /**
  * Starts the whole server.
@@ -158,6 +163,8 @@ function listen(
     void servers.http.stop(0);
     throw error;
   }
+  const broken = listenToHealth(core.store.health, log);
+  const stopTending = startTending(core.store, toPlace(config).file, tendEveryMs);
   const stopSweeping = startSweeping(core, sweepEveryMs);
   const grace = config.shutdown.graceMs;
   const retired: Promise<void>[] = [];
@@ -166,6 +173,7 @@ function listen(
     url: servers.http.url,
     httpsUrl: servers.https?.url ?? null,
     drain: readiness.drain,
+    broken,
     reloadCertificate: async () => {
       if (servers.https === undefined) return;
       shown = await loadCertificate(config);
@@ -178,10 +186,24 @@ function listen(
       readiness.drain();
       await Promise.all([servers.http?.stop(grace), servers.https?.stop(grace), ...retired]);
       await stopSweeping();
+      await stopTending();
       await opened.close();
       releaseLock();
     },
   };
+}
+
+/** Logs what befalls the store. @returns a promise of its breaking in a way that a new process may overcome */
+function listenToHealth(health: Health, log: Log): Promise<Error> {
+  const { promise, resolve } = Promise.withResolvers<Error>();
+  health.listen((event) => {
+    if (event.kind === 'full') log.error('store.disk_full', { consequence: 'logins are refused' });
+    if (event.kind === 'space_back') log.warn('store.space_back');
+    if (event.kind !== 'broken') return;
+    log.error('store.broken', { error: event.error, readOnly: event.readOnly });
+    if (!event.readOnly) resolve(event.error);
+  });
+  return promise;
 }
 
 function ownOriginsOf(config: Config, servers: { http?: RunningServer; https?: RunningServer }): string[] {

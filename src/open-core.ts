@@ -1,5 +1,7 @@
 import { randomUUID } from 'node:crypto';
+import { statfsSync, statSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
+import { dirname } from 'node:path';
 import { type Config, publicUrl } from './config.ts';
 import {
   type Clock,
@@ -8,16 +10,31 @@ import {
   createContextCache,
   createRateLimiter,
   createUseRecorder,
+  endEverySession,
   type Hasher,
   type Policy,
   startHasher,
 } from './core/index.ts';
-import { databasePath, loadSigningKeys, prepareDirectory } from './data-directory.ts';
+import { DataDirectoryError, databasePath, loadSigningKeys, prepareDirectory } from './data-directory.ts';
 import type { Log } from './log.ts';
 import { isBusy, isStoreTrouble } from './store/errors.ts';
+import { reservePath } from './store/health.ts';
 import { ensureInstallation, type InstallationRow, readInstallation } from './store/installation.ts';
+import {
+  beginRun,
+  type Form,
+  findDoubt,
+  noteBroken,
+  noteState,
+  type Place,
+  readForm,
+  requireWholeFiles,
+  startNoting,
+  wasBroken,
+} from './store/lineage.ts';
 import { migrate, requireCurrentSchema } from './store/migrations/index.ts';
-import { openStore, requireSoundFile, type Store, transact } from './store/open.ts';
+import { openStore, type Store, transact } from './store/open.ts';
+import { checkFile, type Patience, usualPatience } from './store/soundness.ts';
 
 export type CoreOptions = {
   readonly config: Config;
@@ -30,6 +47,8 @@ export type CoreOptions = {
   readonly hashWorkers?: number;
   /** How long a start waits for a database server; 28 s unless a test is in a hurry. */
   readonly storeLimitMs?: number;
+  /** How long a start looks at a large file; as `usualPatience` unless a test is in a hurry. */
+  readonly patience?: Patience;
   /** Make what is missing and bring the schema up to date, as a server does; otherwise the store must be ready for use. */
   readonly create: boolean;
 };
@@ -48,7 +67,8 @@ export async function openCore(options: CoreOptions): Promise<OpenCore> {
   const { config, log } = options;
   if (options.create) prepareDirectory(config.data);
   const keys = await loadSigningKeys(config.data, options.create);
-  const store = await openPatiently(options);
+  const { store, endCheck } = await openPatiently(options);
+  const leave = options.create ? startNotingOf(options, store) : async () => false;
   const installation = await readInstallation(store.lists);
   const hasher = openHasher(options);
   const core: Core = {
@@ -67,9 +87,41 @@ export async function openCore(options: CoreOptions): Promise<OpenCore> {
   };
   const close = async () => {
     await hasher.close();
-    await store.close();
+    await endCheck();
+    const isCleanEnd = await leave();
+    // After an error of the disk, folding the log into the file could lose what the log still has.
+    if (store.health.broken() === null) await store.close({ keepLog: !isCleanEnd });
   };
   return { core, installation, close };
+}
+
+/** A copy of the database that is older than this is known as such at the next start. */
+const noteEveryMs = 60_000;
+
+/** @returns what to do before the store is closed; it resolves to whether the directory knows of the clean end */
+function startNotingOf({ config, log }: CoreOptions, store: Store): () => Promise<boolean> {
+  const place = toPlace(config);
+  const reportFailure = (error: unknown) => log.warn('mark.not_written', { error });
+  const stopNoting = startNoting(store, place, noteEveryMs, reportFailure);
+  return async () => {
+    await stopNoting();
+    try {
+      if (store.health.broken() !== null) {
+        noteBroken(place);
+        return false;
+      }
+      await noteState(store, place, 'stopped');
+      return true;
+    } catch (error) {
+      reportFailure(error);
+      return false;
+    }
+  };
+}
+
+/** Where the configured database and what is remembered of it lie. */
+export function toPlace({ data, databaseUrl }: Config): Place {
+  return { directory: data, file: databaseUrl === '' ? databasePath(data) : null };
 }
 
 /** A start waits this long for a database server that is not up yet; with the last try it comes to 30 s at most. */
@@ -80,18 +132,13 @@ const fileLimitMs = 5_000;
 const filePauseMs = 100;
 
 /** Only a server waits, for another one or for a file in use: one that is gone does not come back, and people try again. */
-async function openPatiently({
-  config,
-  log,
-  create,
-  clock = Date.now,
-  storeLimitMs: limitMs = storeLimitMs,
-}: CoreOptions): Promise<Store> {
+async function openPatiently(options: CoreOptions): Promise<ReadyStore> {
+  const { config, log, create, storeLimitMs: limitMs = storeLimitMs } = options;
   const isFile = config.databaseUrl === '';
   const untilMs = performance.now() + (isFile ? fileLimitMs : limitMs);
   for (;;) {
     try {
-      return await openReadyStore(config, create, clock);
+      return await openReadyStore(options);
     } catch (error) {
       const leftMs = untilMs - performance.now();
       if (!create || leftMs <= 0 || !(isFile ? isBusy(error) : isStoreTrouble(error))) throw error;
@@ -101,25 +148,77 @@ async function openPatiently({
   }
 }
 
-async function openReadyStore(config: Config, create: boolean, clock: Clock): Promise<Store> {
-  const url = config.databaseUrl === '' ? databasePath(config.data) : config.databaseUrl;
+type ReadyStore = {
+  readonly store: Store;
+  /** Ends the look at the file, if it is still under way; before the store is closed. */
+  readonly endCheck: () => Promise<void>;
+};
+
+async function openReadyStore(options: CoreOptions): Promise<ReadyStore> {
+  const { config, create } = options;
+  const place = toPlace(config);
+  requireWholeFiles(place);
+  if (create && place.file !== null) requireSpace(place.file, options.log);
+  const form = place.file === null ? null : readForm(place.file);
   const { allowUnsafeDurability } = config.store;
-  const store = await openStore({ url, create, allowUnsafeDurability });
+  const store = await openStore({ url: place.file ?? config.databaseUrl, create, allowUnsafeDurability });
+  let endCheck = async () => undefined as void;
   try {
-    if (create) await makeReady(store, clock);
+    if (create) endCheck = await makeReady(options, store, place);
     else await requireCurrentSchema(store);
-    return store;
+    await judgeLineage(options, store, place, form);
+    return { store, endCheck };
   } catch (error) {
-    await store.close();
+    await endCheck();
+    await store.close({ keepLog: true });
     throw error;
   }
 }
 
-async function makeReady(store: Store, clock: Clock): Promise<void> {
-  await requireSoundFile(store);
-  await migrate(store);
-  const identity = { id: randomUUID(), startedMs: clock() };
-  await transact(store, (trx) => ensureInstallation(trx, identity));
+/** A database from the past loses its sessions when a server starts on it; a command leaves that to the server. */
+async function judgeLineage(options: CoreOptions, store: Store, place: Place, form: Form | null): Promise<void> {
+  const { log, create, clock = Date.now } = options;
+  const doubt = await findDoubt(store, place, form);
+  if (doubt !== null && !create) throw new Error(doubtful);
+  if (doubt !== null) {
+    await endEverySession({ store, clock }, doubt, { address: 'local', userAgent: 'cardea', requestId: 'start' });
+    log.warn('store.sessions_ended', { cause: doubt });
+  }
+  if (create) await beginRun(store, place, (error) => log.warn('mark.not_written', { error }));
+}
+
+const doubtful =
+  'The database is a copy from the past, not the one that the server last used; start the server once, which ends every session.';
+
+async function makeReady(options: CoreOptions, store: Store, place: Place): Promise<() => Promise<void>> {
+  const { clock = Date.now, patience = usualPatience } = options;
+  // Whoever found the file broken left it to this start to say so before it serves.
+  const waitMs = wasBroken(place) ? Number.POSITIVE_INFINITY : patience.waitMs;
+  const endCheck = await checkFile(store, place.file, { ...patience, waitMs });
+  try {
+    await migrate(store);
+    const identity = { id: randomUUID(), startedMs: clock() };
+    await transact(store, (trx) => ensureInstallation(trx, identity));
+    return endCheck;
+  } catch (error) {
+    await endCheck();
+    throw error;
+  }
+}
+
+/** Below the first the operator is told; below the second not even the end of a session could be written. */
+const lowSpaceBytes = 100_000_000;
+const leastSpaceBytes = 100_000;
+
+/** @throws DataDirectoryError when there is no room to write anything, not even in the reserve */
+function requireSpace(file: string, log: Log): void {
+  const directory = dirname(file);
+  const { bavail, bsize } = statfsSync(directory);
+  const reserve = statSync(reservePath(file), { throwIfNoEntry: false })?.size ?? 0;
+  if (bavail * bsize + reserve < leastSpaceBytes) {
+    throw new DataDirectoryError(`The disk of ${directory} is full; make room, then start again.`);
+  }
+  if (bavail * bsize < lowSpaceBytes) log.warn('store.low_space', { freeBytes: bavail * bsize });
 }
 
 /** Only where this process sees every change at once: beside other instances on a PostgreSQL each check reads the store. */

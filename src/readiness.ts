@@ -23,7 +23,7 @@ export function createReadiness(store: Store): Readiness {
         last = answers(store);
         untilMs = performance.now() + ((await last) ? goodMs : badMs);
       }
-      return (await last) && !draining;
+      return (await last) && !draining && store.health.broken() === null;
     },
     drain: () => {
       draining = true;

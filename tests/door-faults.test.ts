@@ -2,17 +2,13 @@ import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
 import { demoUsers } from '../src/cli/demo-data.ts';
 import { sendRaw } from '../src/http/raw-client.ts';
 import { type Face, type FaultName, faces } from './support/door-faces.ts';
+import { bytesOf, comparable, type Sent } from './support/face-exchange.ts';
 import { allDoors, open } from './support/four-doors.ts';
 import { startTestServer, type TestServer } from './support/server.ts';
 import { breakStore } from './support/store-trouble.ts';
-import { readAnswer } from './support/user-session.ts';
 
 const { john } = demoUsers;
-const uuid4 = /^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/;
 const megabyte = 'x'.repeat(1_048_576);
-
-/** What a client sends, or what befalls the server meanwhile: head lines without `Host`, and a body. */
-type Sent = { readonly lines: readonly string[]; readonly hosts?: readonly string[]; readonly body?: string };
 
 const sent: Readonly<Record<FaultName, (face: Face, credential: string) => Sent>> = {
   'unknown path': (face) => ({ lines: [`GET ${face.unknownPath} HTTP/1.1`] }),
@@ -30,27 +26,6 @@ const sent: Readonly<Record<FaultName, (face: Face, credential: string) => Sent>
   'mistake of ours': (face, credential) => face.check(credential),
   stopping: (face, credential) => face.check(credential),
 };
-
-function bytesOf({ lines, hosts = ['auth.example.com'], body = '' }: Sent): string {
-  const length = body === '' ? [] : [`Content-Length: ${body.length}`];
-  const head = [...lines, ...hosts.map((host) => `Host: ${host}`), ...length, 'Connection: close', '', ''];
-  return head.join('\r\n') + body;
-}
-
-/** The whole answer but for the instant: ids are checked for their form and left out, and so is the length. */
-function comparable(received: string): unknown {
-  const { status, headers, text } = readAnswer(received);
-  const named = Object.fromEntries(headers);
-  const { date, 'content-length': length, 'x-request-id': id, 'x-transaction-id': transaction, ...rest } = named;
-  expect(date).toEndWith(' GMT');
-  expect(Number(length)).toBe(Buffer.byteLength(text));
-  if (transaction === undefined) expect(id).toMatch(/^[A-Za-z0-9._-]{1,64}$/);
-  else expect([id, transaction]).toEqual([undefined, expect.stringMatching(uuid4)]);
-  const timeless = text
-    .replace(/"time":1778175000000,/, '"time":0,')
-    .replace('<string>1778175000000</string>', '<string>0</string>');
-  return { status, headers: rest, text: timeless };
-}
 
 async function send(server: TestServer, face: Face, name: FaultName, credential: string): Promise<unknown> {
   const port = Number(new URL(server.url).port);
@@ -141,7 +116,7 @@ describe('faults over TLS', () => {
 });
 
 /** Sends the first bytes, lets `between` begin once the server has them, and then the others. @returns what came back */
-async function sendInHalves(port: number, text: string, between: () => Promise<void>): Promise<string> {
+async function sendInHalves(port: number, bytes: Buffer, between: () => Promise<void>): Promise<string> {
   const connected = Promise.withResolvers<void>();
   const closed = Promise.withResolvers<void>();
   let received = '';
@@ -157,11 +132,11 @@ async function sendInHalves(port: number, text: string, between: () => Promise<v
     },
   });
   await connected.promise;
-  socket.write(text.slice(0, 10));
+  socket.write(bytes.subarray(0, 10));
   // The answer to a later connection shows that the server has the half request by now.
   await fetch(`http://127.0.0.1:${port}/healthz`);
   const ended = between();
-  socket.write(text.slice(10));
+  socket.write(bytes.subarray(10));
   await Promise.all([closed.promise, ended]);
   return received;
 }

@@ -206,41 +206,44 @@ const oneByOne = sessionKinds.map((kind): Way => {
   return { name: `the end of one session at the machine, that of the ${kind}`, act, ends: [kind] };
 });
 
-describe.each(engines.map((engine) => [engine]))('what is ended is refused at every door at once, on %s', (engine) => {
-  let server: TestServer;
-  beforeAll(async () => {
-    server = await startTestServer({ engine, settings: allDoors });
-  }, 30_000);
-  afterAll(() => server.close());
+describe.each(engines.map((engine) => [engine]))(
+  'S01 S03 S04 S07 S08 J27: what is ended is refused at every door at once, on %s',
+  (engine) => {
+    let server: TestServer;
+    beforeAll(async () => {
+      server = await startTestServer({ engine, settings: allDoors });
+    }, 30_000);
+    afterAll(() => server.close());
 
-  test.each(
-    [...logouts, ...replacements, ...byOthers, ...byTheClock, ...oneByOne].map((way) => [way.name, way] as const),
-  )('%s', async (name, { act, ends }) => {
-    const who = await addKeyHolder(server, name.toLowerCase().replace(/[^a-z0-9]+/g, '-'));
-    const secrets = await openAll(server, who);
-    for (const kind of kinds) await expectEverywhere(server, kind, secrets[kind], 'let in');
-    await act({ server, who, secrets });
-    for (const kind of kinds) {
-      await expectEverywhere(server, kind, secrets[kind], ends.includes(kind) ? 'refused' : 'let in');
-    }
-  });
+    test.each(
+      [...logouts, ...replacements, ...byOthers, ...byTheClock, ...oneByOne].map((way) => [way.name, way] as const),
+    )('%s', async (name, { act, ends }) => {
+      const who = await addKeyHolder(server, name.toLowerCase().replace(/[^a-z0-9]+/g, '-'));
+      const secrets = await openAll(server, who);
+      for (const kind of kinds) await expectEverywhere(server, kind, secrets[kind], 'let in');
+      await act({ server, who, secrets });
+      for (const kind of kinds) {
+        await expectEverywhere(server, kind, secrets[kind], ends.includes(kind) ? 'refused' : 'let in');
+      }
+    });
 
-  test('12 h after the login every session ends in spite of use and refresh, and not a second earlier', async () => {
-    const who = await addKeyHolder(server, 'twelve-hours');
-    const secrets = { ...(await openAll(server, who)) };
-    const useAll = async (expected: 'let in' | 'refused') => {
-      for (const kind of sessionKinds) await expectEverywhere(server, kind, secrets[kind], expected);
-    };
-    const steps = 60;
-    for (let step = 1; step <= steps; step += 1) {
+    test('S09 S10: 12 h after the login every session ends in spite of use and refresh, and not a second earlier', async () => {
+      const who = await addKeyHolder(server, 'twelve-hours');
+      const secrets = { ...(await openAll(server, who)) };
+      const useAll = async (expected: 'let in' | 'refused') => {
+        for (const kind of sessionKinds) await expectEverywhere(server, kind, secrets[kind], expected);
+      };
+      const steps = 60;
+      for (let step = 1; step <= steps; step += 1) {
+        await useAll('let in');
+        secrets['REST token'] = (await rest.refresh(server, secrets['REST token'])).token;
+        server.clock.advance(12 * minute - (step === steps ? 1 : 0));
+      }
       await useAll('let in');
-      secrets['REST token'] = (await rest.refresh(server, secrets['REST token'])).token;
-      server.clock.advance(12 * minute - (step === steps ? 1 : 0));
-    }
-    await useAll('let in');
-    server.clock.advance(1);
-    await useAll('refused');
-    await expectEverywhere(server, 'API key', secrets['API key'], 'let in');
-    await expectEverywhere(server, 'password', secrets.password, 'let in');
-  });
-});
+      server.clock.advance(1);
+      await useAll('refused');
+      await expectEverywhere(server, 'API key', secrets['API key'], 'let in');
+      await expectEverywhere(server, 'password', secrets.password, 'let in');
+    });
+  },
+);

@@ -1,87 +1,12 @@
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
 import { demoKey, demoUsers } from '../src/cli/demo-data.ts';
-import {
-  accepted,
-  allDoors,
-  type Answer,
-  appliance,
-  type Kind,
-  kinds,
-  openAll,
-  placeNames,
-  places,
-} from './support/four-doors.ts';
+import { accepted, allDoors, appliance, type Kind, kinds, openAll, placeNames, places } from './support/four-doors.ts';
 import { startTestServer, type TestServer } from './support/server.ts';
 import * as rest from './support/ecgrid.ts';
+import { logins, timeless } from './support/login-ways.ts';
 import { call } from './support/soap.ts';
-import { faultText } from './support/soap-answer.ts';
 import * as web from './support/user-session.ts';
 import { addUser, testPassword } from './support/users.ts';
-
-type Login = (server: TestServer, name: string, password: string) => Promise<Answer>;
-type Expected = { readonly status: number; readonly text: string };
-
-const applianceLogin =
-  (path: string, headers = {}): Login =>
-  (server, username, password) =>
-    appliance(server, 'POST', path, headers, { username, password });
-const wrongAppliance = {
-  status: 401,
-  text: '{"success":false,"completed":false,"version":"1.0","errorCode":"INVALID_CREDENTIALS","error":"Invalid username or password."}',
-};
-const f2 = { message: 'The user name or password is not valid.' };
-
-/** Each way to sign in by name and password, and its one refusal; the instant is left out. */
-const logins: readonly (readonly [name: string, login: Login, expected: Expected])[] = [
-  [
-    'REST login',
-    (server, login, password) => rest.rest(server, 'POST', '/v2/auth/login', { body: { login, password } }),
-    {
-      status: 401,
-      text: '{"success":false,"data":null,"errorCode":"InvalidSession","message":"Invalid login or password."}',
-    },
-  ],
-  [
-    'web login',
-    (server, email, password) => web.postLogin(server, { email, password }),
-    { status: 401, text: '{"error":"Unauthorized","status":401,"message":"The credentials are not valid."}' },
-  ],
-  [
-    'web login by cookie',
-    (server, email, password) =>
-      web.postLogin(server, { email, password, cookie: true }, { 'Sec-Fetch-Site': 'same-origin' }),
-    { status: 401, text: '{"error":"Unauthorized","status":401,"message":"The credentials are not valid."}' },
-  ],
-  [
-    'SOAP 1.1 Login',
-    (server, UserName, Password) => call(server, 'Login', { UserName, Password }),
-    { status: 500, text: faultText('1.1', 'F2', f2) },
-  ],
-  [
-    'SOAP 1.2 Login',
-    (server, UserName, Password) => call(server, 'Login', { UserName, Password }, { version: '1.2' }),
-    { status: 400, text: faultText('1.2', 'F2', f2) },
-  ],
-  ['appliance login', applianceLogin('/api/admin/v1/sessions'), wrongAppliance],
-  ['web port login, JSON', applianceLogin('/hybridity/api/sessions', { Accept: 'application/json' }), wrongAppliance],
-  [
-    'web port login, XML',
-    applianceLogin('/hybridity/api/sessions', { Accept: 'application/xml' }),
-    {
-      status: 401,
-      text: '<?xml version="1.0" encoding="UTF-8"?><map><entry><string>success</string><string>false</string></entry><entry><string>completed</string><string>false</string></entry><entry><string>version</string><string>1.0</string></entry><entry><string>errorCode</string><string>INVALID_CREDENTIALS</string></entry><entry><string>message</string><string>Invalid username or password.</string></entry></map>',
-    },
-  ],
-  [
-    'Basic at the appliance',
-    (server, name, password) =>
-      places['appliance basic'].ask(server, Buffer.from(`${name}:${password}`).toString('base64')),
-    {
-      status: 401,
-      text: '{"success":false,"completed":false,"version":"1.0","errorCode":"INVALID_SESSION_TOKEN","error":"UserContext not found in SecurityContext"}',
-    },
-  ],
-];
 
 const causes = [
   ['an unknown name', 'nobody-at-all', testPassword],
@@ -91,16 +16,6 @@ const causes = [
   ['a locked user, right password', 'locked', testPassword],
   ['a locked user, wrong password', 'locked', 'wrong password'],
 ] as const;
-
-/** Instants and ids of requests differ from one answer to the next; nothing else may. */
-function comparable({ status, headers, text }: Answer) {
-  const named = Object.fromEntries(headers);
-  for (const name of ['date', 'x-request-id', 'x-transaction-id']) delete named[name];
-  const timeless = text
-    .replace(/"time":\d{13},/, '')
-    .replace(/<entry><string>time<\/string><string>\d{13}<\/string><\/entry>/, '');
-  return { status, text: timeless, length: text.length, headers: named };
-}
 
 describe('wrong logins look alike at every door', () => {
   let server: TestServer;
@@ -114,12 +29,12 @@ describe('wrong logins look alike at every door', () => {
   afterAll(() => server.close());
 
   test.each(logins)(
-    '%s: unknown, wrong, disabled and locked are the same bytes and headers',
+    'L01 %s: unknown, wrong, disabled and locked are the same bytes and headers',
     async (_, login, expected) => {
-      const reference = comparable(await login(server, 'plain', 'wrong password'));
+      const reference = timeless(await login(server, 'plain', 'wrong password'));
       expect(reference).toMatchObject(expected);
       for (const [cause, name, password] of causes) {
-        expect({ cause, ...comparable(await login(server, name, password)) }).toEqual({ cause, ...reference });
+        expect({ cause, ...timeless(await login(server, name, password)) }).toEqual({ cause, ...reference });
       }
     },
   );
@@ -131,7 +46,7 @@ describe('wrong logins look alike at every door', () => {
     },
   );
 
-  test('wrong tries at one door are counted at all: past the free ones the right password waits everywhere', async () => {
+  test('L09: wrong tries at one door are counted at all: past the free ones the right password waits everywhere', async () => {
     await addUser(server, { login: 'shared-count' });
     for (let index = 0; index < 100; index += 1) {
       const [, login] = logins[index % logins.length] ?? logins[0]!;
@@ -146,7 +61,7 @@ describe('wrong logins look alike at every door', () => {
   });
 });
 
-describe('a credential is worth nothing where it does not belong', () => {
+describe('J26, K13: a credential is worth nothing where it does not belong', () => {
   let server: TestServer;
   let secrets: Record<Kind, string>;
   beforeAll(async () => {
@@ -162,7 +77,7 @@ describe('a credential is worth nothing where it does not belong', () => {
     places[place].refuses(await places[place].ask(server, secrets[kind]));
   });
 
-  test.each(kinds)('%s in an address', async (kind) => {
+  test.each(kinds)('J24, K07: %s in an address', async (kind) => {
     const query = `?token=${encodeURIComponent(secrets[kind])}&SessionID=${encodeURIComponent(secrets[kind])}`;
     expect((await rest.rest(server, 'POST', `/v2/auth/session${query}`)).status).toBe(401);
     expect((await web.web(server, 'GET', `/auth/session${query}`)).status).toBe(401);

@@ -6,7 +6,7 @@ import { loadConfig } from '../config.ts';
 import { createLog } from '../log.ts';
 import { demoKey, demoUsers, writeDemoData } from './demo-data.ts';
 import { printLine } from './output.ts';
-import { stopOnSignal } from './serve.ts';
+import { exitWhenBroken, stopOnSignal } from './serve.ts';
 import { UsageError } from './with-core.ts';
 
 /** Where published passwords may be served: nobody else can connect to these. */
@@ -26,6 +26,7 @@ export async function demo(): Promise<void> {
   const config = { ...configured, data: directory, shutdown: { ...configured.shutdown, drainMs: 0 } };
   const log = createLog('warn');
   const app = await startApp({ config, log, prepare: writeDemoData });
+  exitWhenBroken(app, log);
   const stop = stopOnSignal(app, config, log, () => printLine('\nStopped; the demo data is gone.'));
   // The terminal was closed: nobody would stop the demo any more.
   process.on('SIGHUP', stop);

@@ -2,9 +2,12 @@ import { accessSync, constants, statfsSync, statSync } from 'node:fs';
 import { sql } from 'kysely';
 import { type Config, loadConfig } from '../config.ts';
 import { verifyAudit } from '../core/index.ts';
-import { databasePath, loadSigningKeys } from '../data-directory.ts';
+import { loadSigningKeys } from '../data-directory.ts';
+import { toPlace } from '../open-core.ts';
+import { findDoubt, type Form, type Place, readForm, requireWholeFiles } from '../store/lineage.ts';
 import { currentSchema, requireCurrentSchema } from '../store/migrations/index.ts';
-import { openStore, requireSoundFile, type Store } from '../store/open.ts';
+import { openStore, type Store } from '../store/open.ts';
+import { requireSoundFile } from '../store/soundness.ts';
 import { printJson, printLine } from './output.ts';
 import { toStartError } from './start-errors.ts';
 
@@ -64,11 +67,14 @@ function lookAtClock(): string {
 }
 
 async function lookAtStore(config: Config): Promise<Finding[]> {
-  const url = config.databaseUrl === '' ? databasePath(config.data) : config.databaseUrl;
+  const place = toPlace(config);
+  const form = place.file === null ? null : readForm(place.file);
   let store: Store | undefined;
   const opened = await look('database', async () => {
+    requireWholeFiles(place);
     // Opening reads back the settings that durability depends on, and refuses a server or file that is unfit.
-    store = await openStore({ url, create: false, allowUnsafeDurability: config.store.allowUnsafeDurability });
+    const { allowUnsafeDurability } = config.store;
+    store = await openStore({ url: place.file ?? config.databaseUrl, create: false, allowUnsafeDurability });
     return describeEngine(store);
   });
   if (store === undefined) return [opened];
@@ -76,10 +82,11 @@ async function lookAtStore(config: Config): Promise<Finding[]> {
   const findings = [
     opened,
     await look('schema', () => lookAtSchema(open)),
+    await look('lineage', () => lookAtLineage(open, place, form)),
     await look('integrity', () => lookAtIntegrity(open)),
     await look('audit chain', () => lookAtAudit(open)),
   ];
-  await open.close();
+  await open.close({ keepLog: true });
   return findings;
 }
 
@@ -97,6 +104,11 @@ async function describeEngine(store: Store): Promise<string> {
 async function lookAtSchema(store: Store): Promise<string> {
   await requireCurrentSchema(store);
   return `version ${currentSchema}`;
+}
+
+async function lookAtLineage(store: Store, place: Place, form: Form | null): Promise<string> {
+  if ((await findDoubt(store, place, form)) === null) return 'the database that the server last used';
+  throw new Error('a copy from the past; the next start of the server ends every session.');
 }
 
 async function lookAtIntegrity(store: Store): Promise<string> {

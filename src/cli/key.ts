@@ -1,7 +1,7 @@
 import type { Command } from 'commander';
 import { generateApiKey, revokeApiKey } from '../core/index.ts';
 import { printJson, printLine } from './output.ts';
-import { localCaller, requireUser, UsageError, withCore } from './with-core.ts';
+import { changeWithCore, localCaller, requireUser, UsageError } from './with-core.ts';
 
 type JsonFlag = { readonly json?: boolean };
 
@@ -20,7 +20,7 @@ export function addKeyCommands(program: Command): void {
 }
 
 async function generate(name: string, flags: JsonFlag): Promise<void> {
-  const { user, key } = await withCore(async (core) => {
+  const { user, key } = await changeWithCore(async (core) => {
     const target = await requireUser(core, name);
     return { user: target, key: await generateApiKey(core, 'system', target.id, localCaller()) };
   });
@@ -29,7 +29,7 @@ async function generate(name: string, flags: JsonFlag): Promise<void> {
 }
 
 async function revoke(name: string, flags: JsonFlag): Promise<void> {
-  const { user, revoked } = await withCore(async (core) => {
+  const { user, revoked } = await changeWithCore(async (core) => {
     const target = await requireUser(core, name);
     return { user: target, revoked: await revokeApiKey(core, 'system', target.id, localCaller()) };
   });

@@ -1,10 +1,12 @@
 import { Command } from 'commander';
 import { version } from '../../package.json';
 import { describeOptions } from '../config.ts';
+import { addBackupCommand } from './backup.ts';
 import { demo } from './demo.ts';
 import { doctor } from './doctor.ts';
 import { addKeyCommands } from './key.ts';
 import { printJson, printLine } from './output.ts';
+import { addRestoreCommand } from './restore.ts';
 import { serve } from './serve.ts';
 import { addSessionCommands } from './session.ts';
 import { addUserCommands } from './user.ts';
@@ -27,6 +29,8 @@ export function createProgram(): Command {
   addUserCommands(program);
   addSessionCommands(program);
   addKeyCommands(program);
+  addBackupCommand(program);
+  addRestoreCommand(program);
   program
     .command('doctor')
     .description('check data directory, database settings, schema, clock and keys; exit code 1 when something is wrong')

@@ -12,8 +12,23 @@ export async function serve(): Promise<void> {
   const app = await startApp({ config, log, prepare: announceFirstAdministrator });
   // Whoever reads the line may send a signal at once.
   stopOnSignal(app, config, log);
+  exitWhenBroken(app, log);
   process.on('SIGHUP', () => void reloadCertificate(app, log));
+  // Nothing here needs it, and a fault would own the machine.
+  if (process.getuid?.() === 0) log.warn('server.started_as_root');
   log.info('server.started', { url: app.url, httpsUrl: app.httpsUrl, store: app.core.store.engine });
+}
+
+/**
+ * After an error of the disk no change may be acknowledged any more: what is under way is answered, and the supervisor starts a new
+ * process, which looks at the whole file first.
+ */
+export function exitWhenBroken(app: App, log: Log): void {
+  void app.broken.then(async () => {
+    await app.stop().catch((error: unknown) => log.error('server.stop_failed', { error }));
+    await log.flush();
+    process.exit(1);
+  });
 }
 
 /** A certificate that cannot be used leaves the one in use: whoever renews it reads why in the log. */

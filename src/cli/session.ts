@@ -1,7 +1,7 @@
 import type { Command } from 'commander';
 import { endAll, endOne, listSessions, type SessionSummary } from '../core/index.ts';
 import { printInstant, printJson, printLine, printTable } from './output.ts';
-import { localCaller, requireUser, UsageError, withCore } from './with-core.ts';
+import { changeWithCore, localCaller, requireUser, UsageError, withCore } from './with-core.ts';
 
 type JsonFlag = { readonly json?: boolean };
 type ListFlags = JsonFlag & { readonly user?: string; readonly all?: boolean };
@@ -57,7 +57,7 @@ async function end(id: string | undefined, flags: JsonFlag & { readonly user?: s
   if ((id === undefined) === (flags.user === undefined)) {
     throw new UsageError('Name one session id, or --user with a login or id; "cardea session list" shows them.');
   }
-  const ended = await withCore(async (core) => {
+  const ended = await changeWithCore(async (core) => {
     if (flags.user === undefined)
       return (await endOne(core, id ?? '', { actorId: null, caller: localCaller() })) ? 1 : 0;
     return endAll(core, 'system', (await requireUser(core, flags.user)).id, localCaller());

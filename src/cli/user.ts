@@ -10,7 +10,7 @@ import {
   type UserFacts,
 } from '../core/index.ts';
 import { printJson, printLine, printTable } from './output.ts';
-import { localCaller, requireUser, UsageError, withCore } from './with-core.ts';
+import { changeWithCore, localCaller, requireUser, UsageError, withCore } from './with-core.ts';
 
 const generatedLength = 24;
 const perPage = 500;
@@ -72,7 +72,7 @@ async function add(login: string, flags: AddFlags): Promise<void> {
   const { email, firstName, lastName } = flags;
   const password = await choosePassword(flags);
   const facts = { login, email, firstName, lastName, authLevel, place, password };
-  const user = await withCore((core) => createUser(core, 'system', facts, localCaller()));
+  const user = await changeWithCore((core) => createUser(core, 'system', facts, localCaller()));
   const shown = flags.passwordStdin === true ? {} : { password };
   if (flags.json === true) return printJson({ ...user, ...shown });
   printLine(`Added user ${user.id} ${user.login} (${user.authLevel}).`);
@@ -102,7 +102,7 @@ async function list(flags: JsonFlag): Promise<void> {
 }
 
 async function changeStatus(name: string, status: 'Suspended' | 'Active', flags: JsonFlag): Promise<void> {
-  const user = await withCore(async (core) => {
+  const user = await changeWithCore(async (core) => {
     const target = await requireUser(core, name);
     return setStatus(core, 'system', target.id, status, localCaller());
   });
@@ -113,7 +113,7 @@ async function changeStatus(name: string, status: 'Suspended' | 'Active', flags:
 
 async function passwd(name: string, flags: JsonFlag & PasswordFlag): Promise<void> {
   const password = await choosePassword(flags);
-  const user = await withCore(async (core) => {
+  const user = await changeWithCore(async (core) => {
     const target = await requireUser(core, name);
     await setPassword(core, 'system', target.id, password, localCaller());
     return target;

@@ -9,6 +9,18 @@ export class UsageError extends Error {
   override readonly name = 'UsageError';
 }
 
+/** A server on the same file looks for changes of other processes every 50 ms: after this its next answer knows of them. */
+const noticedMs = 200;
+
+/** `withCore` for work that changes something: it returns when a running server can no longer answer from before. */
+export async function changeWithCore<T>(work: (core: Core) => Promise<T>): Promise<T> {
+  return withCore(async (core) => {
+    const result = await work(core);
+    if (core.store.foreignChanges !== null) await Bun.sleep(noticedMs);
+    return result;
+  });
+}
+
 /** Opens the configured store beside a running server or without one, does the work, and closes it again. */
 export async function withCore<T>(work: (core: Core) => Promise<T>): Promise<T> {
   const config = loadConfig(process.env);

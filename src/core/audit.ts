@@ -34,6 +34,7 @@ export const auditEvents = [
   'user.reset',
   'user.deleted',
   'directory.changed',
+  'store.restored',
 ] as const;
 export type AuditEvent = (typeof auditEvents)[number];
 
@@ -51,7 +52,7 @@ export type AuditFacts = {
 const longestField = 256;
 
 /** Writes one event in the transaction of the change it tells of; the events form a chain that shows any later edit. */
-export async function record(trx: Db, core: Core, event: AuditEvent, facts: AuditFacts): Promise<void> {
+export async function record(trx: Db, core: Pick<Core, 'clock'>, event: AuditEvent, facts: AuditFacts): Promise<void> {
   const { id, previousHash } = await takeAuditPlace(trx);
   const row = {
     id,

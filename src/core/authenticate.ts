@@ -47,6 +47,22 @@ function recall(core: Core, credential: Credential, now: number): SessionContext
 }
 
 function judge(core: Core, credential: Credential, now: number): Soon<SessionContext> {
+  if (core.contexts === null) return read(core, credential, now);
+  const text = textOf(credential);
+  if (core.contexts.isRefused(credential.kind, text, now)) throw refusalOf(credential.kind);
+  try {
+    return read(core, credential, now);
+  } catch (error) {
+    if (error instanceof CoreError) core.contexts.keepRefusal(credential.kind, text, now);
+    throw error;
+  }
+}
+
+function refusalOf(kind: Credential['kind']): CoreError {
+  return kind === 'api_key' ? apiKeyInvalid : sessionInvalid;
+}
+
+function read(core: Core, credential: Credential, now: number): Soon<SessionContext> {
   if (credential.kind === 'bearer') return readByToken(core, credential, now);
   if (credential.kind === 'api_key') return readByKey(core, credential, now);
   return readBySecret(core, credential, now);

@@ -19,6 +19,10 @@ export type ContextCache = {
   find(kind: Credential['kind'], text: string, nowSeconds: number): SessionContext | undefined;
   /** Keeps what was read in this very turn of the event loop: a context that waited in between may be from before a change. */
   keep(kind: Credential['kind'], text: string, context: SessionContext, goodBefore: number, nowSeconds: number): void;
+  /** Whether a credential was refused a moment ago. */
+  isRefused(kind: Credential['kind'], text: string, nowSeconds: number): boolean;
+  /** Keeps a refusal for a few seconds: clients repeat a dead credential, and asking the store costs most of the answer. */
+  keepRefusal(kind: Credential['kind'], text: string, nowSeconds: number): void;
   /** Forgets what is known of one user. */
   forgetUser(userId: number): void;
   forgetAll(): void;
@@ -28,6 +32,12 @@ export type ContextCache = {
 
 /** Changes of other processes are looked for at most this often; whoever makes one waits longer before it reports success. */
 const foreignCheckMs = 50;
+/**
+ * Refusals kept; they have a place of their own, so that guesses push no good credential out. What is refused can become good only by
+ * a change that concerns everybody (a user enabled again, a key stored), or not at all.
+ */
+const mostRefusals = 1_000;
+const refusalSeconds = 10;
 /** With more forgotten users than this everything is forgotten instead, so that the list of them stays short. */
 const mostForgotten = 10_000;
 
@@ -37,6 +47,8 @@ const mostForgotten = 10_000;
  */
 export function createContextCache(capacity: number, foreignChanges: () => number): ContextCache {
   const entries = new Map<string, Entry>();
+  /** By kind and text, the second of the refusal. */
+  const refusals = new Map<string, number>();
   /** By user, the change after which an entry is good again. */
   const forgotten = new Map<number, number>();
   let changes = 0;
@@ -45,6 +57,7 @@ export function createContextCache(capacity: number, foreignChanges: () => numbe
 
   function forgetAll(): void {
     entries.clear();
+    refusals.clear();
     forgotten.clear();
   }
 
@@ -63,6 +76,7 @@ export function createContextCache(capacity: number, foreignChanges: () => numbe
     foreign = seen;
   }
 
+  lookForForeignChanges();
   return {
     find(kind, text, nowSeconds) {
       lookForForeignChanges();
@@ -80,6 +94,18 @@ export function createContextCache(capacity: number, foreignChanges: () => numbe
       entries.delete(text);
       entries.set(text, { kind, context, goodBefore, change: changes, touchedAt: nowSeconds });
       if (entries.size > capacity) entries.delete(entries.keys().next().value as string);
+    },
+    isRefused(kind, text, nowSeconds) {
+      const since = refusals.get(`${kind} ${text}`);
+      if (since === undefined) return false;
+      // A clock that was set back must not make a refusal last.
+      return nowSeconds >= since && nowSeconds < since + refusalSeconds;
+    },
+    keepRefusal(kind, text, nowSeconds) {
+      const key = `${kind} ${text}`;
+      refusals.delete(key);
+      refusals.set(key, nowSeconds);
+      if (refusals.size > mostRefusals) refusals.delete(refusals.keys().next().value as string);
     },
     forgetUser(userId) {
       changes += 1;

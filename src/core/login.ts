@@ -16,6 +16,7 @@ import {
   type NewSession,
   type OpenedSession,
   openSession,
+  requireRoom,
   type SenderFacts,
   type SessionPolicy,
 } from './sessions.ts';
@@ -142,6 +143,8 @@ async function tryOnce<T>(
   caller: CallerFacts,
   judge: (admitted: AdmittedTry) => Promise<Verdict<T>>,
 ): Promise<T> {
+  // Before anything is counted or hashed: what space is left belongs to those who end sessions.
+  requireRoom(core);
   const verdict = await withTry(core, facts, judge);
   if (verdict.kind === 'right') return verdict.result;
   if (verdict.kind === 'step_due') throw new CoreError('step_due');

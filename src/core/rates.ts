@@ -1,17 +1,23 @@
-/** Counts uses per key and second; holds at most `capacity` keys, the least recently used leave first. */
+/** Counts uses per key and second; holds at most `capacity` keys, the least recently used leave first, by the second. */
 export type RateLimiter = {
   /** Takes one use. @returns 0 when it was there, else the whole seconds until the next one is */
   take(key: string, nowMs: number): number;
 };
 
-type Bucket = { left: number; atMs: number };
+type Bucket = { left: number; atMs: number; movedMs: number };
+
+/** A busy key keeps its place among the recently used ones this long: moving it costs more than all the rest. */
+const keepsPlaceMs = 1_000;
 
 /** A token bucket per key: `perSecond` uses flow in, up to `burst`. */
 export function createRateLimiter(perSecond: number, burst: number, capacity = 50_000): RateLimiter {
   const buckets = new Map<string, Bucket>();
 
   function bucketOf(key: string, nowMs: number): Bucket {
-    const bucket = buckets.get(key) ?? { left: burst, atMs: nowMs };
+    const known = buckets.get(key);
+    if (known !== undefined && Math.abs(nowMs - known.movedMs) < keepsPlaceMs) return known;
+    const bucket = known ?? { left: burst, atMs: nowMs, movedMs: nowMs };
+    bucket.movedMs = nowMs;
     buckets.delete(key);
     buckets.set(key, bucket);
     if (buckets.size > capacity) buckets.delete(buckets.keys().next().value as string);

@@ -9,6 +9,7 @@ import {
   type TestCore,
   webPolicy,
 } from '../../tests/support/core.ts';
+import { commandLists, tries } from '../../tests/support/seeds.ts';
 import { addUser } from '../../tests/support/users.ts';
 import { authenticate, endAll, endOwnSession, refreshSession, sweepOnce } from './index.ts';
 
@@ -230,5 +231,5 @@ test('SES-04, SES-06, TOK-05, I2, I4: whatever is done in whatever order, the co
     await fc.asyncModelRun(() => ({ model, real: { at, ids } }), cmds);
     await new CheckAll().run(model, { at, ids });
   };
-  await fc.assert(fc.asyncProperty(fc.commands(commands, { maxCommands: 50, size: 'max' }), run), { numRuns: 50 });
+  await fc.assert(fc.asyncProperty(fc.commands(commands, commandLists(50)), run), tries(50));
 }, 60_000);

@@ -38,6 +38,14 @@ export type NewSession = Pick<OpenedSession, 'credential' | 'credentialExpiresAt
 
 export type SessionOwner = { readonly userId: number; readonly generation: number; readonly apiKeyId: number | null };
 
+/**
+ * While the disk is full, no session is opened: the little space that is left is for ending them.
+ * @throws CoreError `unavailable`
+ */
+export function requireRoom({ store: { health } }: Core): void {
+  if (health.isFull()) throw new CoreError('unavailable');
+}
+
 /** Writes a new session of a user whose row this transaction holds, and ends the oldest beyond the cap. */
 export async function openSession(
   trx: Db,
@@ -47,6 +55,8 @@ export async function openSession(
   caller: CallerFacts,
   sender: SenderFacts = {},
 ): Promise<NewSession> {
+  // Asked again inside the transaction: it may be the one that found the disk full, and runs a second time on the reserve.
+  requireRoom(core);
   const now = nowSeconds(core);
   const absoluteEnd = now + core.policy.absoluteSeconds;
   const id = newSessionId();

@@ -54,7 +54,8 @@ export class Caller {
   #readPeer(): string {
     if (this.#peer === undefined) {
       const address = this.#listener.socketAddress(this.#request);
-      this.#peer = normalizeAddress(address) ?? address;
+      // The system spells IPv4 in one way only.
+      this.#peer = address.includes(':') ? (normalizeAddress(address) ?? address) : address;
     }
     return this.#peer;
   }

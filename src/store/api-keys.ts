@@ -7,7 +7,7 @@ import { type Db, selectUser, type UserRow } from './users.ts';
 export type ApiKeyRow = UserRow & { key_id: number; key_created_at: number; key_expires_at: number | null };
 
 /** By the digest of the key. */
-export const apiKeyByDigest = prepare((db, digest) =>
+export const apiKeyByDigest = prepare('text', (db, digest) =>
   selectUser(db)
     .innerJoin('api_keys', 'api_keys.user_id', 'users.id')
     .select(['api_keys.id as key_id', 'api_keys.created_at as key_created_at', 'api_keys.expires_at as key_expires_at'])

@@ -26,7 +26,7 @@ const noOrganization = [
 ] as const;
 
 /** Everything the directory says of a user beyond the user's own row, in one statement. */
-export const factsOfUser = prepare<FactRow>((db, userId) => {
+export const factsOfUser = prepare<FactRow, 'integer'>('integer', (db, userId) => {
   const organizations = db
     .selectFrom('memberships')
     .innerJoin('organizations', 'organizations.id', 'memberships.organization_id')
@@ -76,7 +76,8 @@ export const factsOfUser = prepare<FactRow>((db, userId) => {
       ...noOrganization,
       noPosition,
     ]);
-  return organizations.unionAll(roles).union(direct).union(throughRoles);
+  // A permission may come twice, held directly and by roles: the caller lists names once, which is cheaper than sorting here.
+  return organizations.unionAll(roles).unionAll(direct).unionAll(throughRoles);
 });
 
 export async function readFacts(db: Db, userId: number): Promise<FactRow[]> {

@@ -22,6 +22,12 @@ export function isBusy(error: unknown): boolean {
   return error instanceof StoreError && error.word === 'busy';
 }
 
+/** True for a change that SQLite rolled back because the disk is full. */
+export function isDiskFull(error: unknown): boolean {
+  if (!(error instanceof StoreError)) return false;
+  return (error.cause as { code?: unknown } | undefined)?.code === 'SQLITE_FULL';
+}
+
 /** True for a row that exists already. */
 export function isDuplicate(error: unknown): boolean {
   return error instanceof StoreError && error.word === 'duplicate';

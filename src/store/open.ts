@@ -1,8 +1,8 @@
-import { statSync } from 'node:fs';
 import { type CompiledQuery, type Dialect, Kysely, sql, type Transaction } from 'kysely';
 import type { Soon } from '../soon.ts';
-import { isBusy, StoreError } from './errors.ts';
+import { isBusy, isDiskFull, StoreError } from './errors.ts';
 import { guardTransaction } from './guard.ts';
+import { createHealth, foreignHealth, type Health } from './health.ts';
 import { openPostgres } from './postgres.ts';
 import type { Schema } from './schema.ts';
 import { openSqliteReader, openSqliteWriter } from './sqlite.ts';
@@ -28,9 +28,13 @@ export type Store = {
   readonly foreignChanges: (() => number) | null;
   /** Reads for lists: on SQLite another read-only connection. */
   readonly lists: Kysely<Schema>;
-  /** Throws when the SQLite file is not the one that was opened any more; `probeStore` asks. */
-  readonly requireOwnFile: () => void;
-  close(): Promise<void>;
+  /** Whether the SQLite file may still be written, and has room. */
+  readonly health: Health;
+  /**
+   * `keepLog` leaves SQLite's log beside the file, emptied. Only a server that comes to its clean end may remove it: a command
+   * that was the last to leave after a kill would, and the next start would miss it.
+   */
+  close(options?: { readonly keepLog?: boolean }): Promise<void>;
 };
 
 export type StoreOptions = {
@@ -62,34 +66,28 @@ async function openPostgresStore(options: StoreOptions): Promise<Store> {
     read: handle.read,
     foreignChanges: null,
     lists: db,
-    requireOwnFile: () => undefined,
+    health: foreignHealth,
     close: closeOnce([db], [handle]),
   };
 }
 
 function openSqliteStore(path: string, create: boolean): Store {
-  const writer = openSqliteWriter(path, create);
+  const health = createHealth(path);
+  const writer = openSqliteWriter(path, create, health);
   try {
-    const checking = openSqliteReader(path);
-    const listing = openSqliteReader(path);
+    health.adoptFile();
+    const checking = openSqliteReader(path, health);
+    const listing = openSqliteReader(path, health);
     const [db, checks, lists] = [connect(writer), connect(checking), connect(listing)];
     // The writer goes last: the last connection to leave folds the write-ahead log into the file.
     const close = closeOnce([db, checks, lists], [checking, listing, writer]);
     const { read } = checking;
     const { foreignChanges } = writer;
-    return { engine: 'sqlite', db, checks, read, foreignChanges, lists, requireOwnFile: watchFile(path), close };
+    return { engine: 'sqlite', db, checks, read, foreignChanges, lists, health, close };
   } catch (error) {
-    void writer.close();
+    void writer.close(true);
     throw error;
   }
-}
-
-/** A file that was renamed or deleted goes on working for whoever has it open: acknowledged changes would go to nobody. */
-function watchFile(path: string): () => void {
-  const opened = statSync(path).ino;
-  return () => {
-    if (statSync(path, { throwIfNoEntry: false })?.ino !== opened) throw new StoreError('unavailable');
-  };
 }
 
 function connect({ dialect }: { readonly dialect: Dialect }): Kysely<Schema> {
@@ -97,13 +95,16 @@ function connect({ dialect }: { readonly dialect: Dialect }): Kysely<Schema> {
 }
 
 /** Also `destroy`s Kysely's side, so that a use after the end is told apart from a broken store. */
-function closeOnce(clients: Kysely<Schema>[], handles: { close(): Promise<void> }[]): () => Promise<void> {
+function closeOnce(
+  clients: Kysely<Schema>[],
+  handles: { close(keepLog: boolean): Promise<void> }[],
+): (options?: { readonly keepLog?: boolean }) => Promise<void> {
   let closing: Promise<void> | undefined;
-  const close = async (): Promise<void> => {
+  const close = async (keepLog: boolean): Promise<void> => {
     await Promise.all(clients.map((client) => client.destroy()));
-    for (const handle of handles) await handle.close();
+    for (const handle of handles) await handle.close(keepLog);
   };
-  return () => (closing ??= close());
+  return ({ keepLog = false } = {}) => (closing ??= close(keepLog));
 }
 
 /** Who was refused later than this has waited for a lock already; another wait would outlast the request. */
@@ -112,7 +113,7 @@ const retryWithinMs = 200;
 /**
  * Runs `work` in one transaction: it commits when the promise fulfils and rolls back when it rejects. Await nothing but queries of
  * `trx` in it, since on SQLite every other write waits; `store` itself throws inside. A try that is refused as busy at once (a
- * lost race, not a long wait) is made once more, so `work` may run twice.
+ * lost race, not a long wait), or that found the disk full and so freed the reserve, is made once more: `work` may run twice.
  * @throws StoreError 'busy' or 'unavailable'; after the latter it is unknown whether the changes were made
  */
 export async function transact<T>(store: Store, work: (trx: Transaction<Schema>) => Promise<T>): Promise<T> {
@@ -120,34 +121,21 @@ export async function transact<T>(store: Store, work: (trx: Transaction<Schema>)
   try {
     return await tryOnce(store, work);
   } catch (error) {
-    if (!isBusy(error) || performance.now() - startedMs > retryWithinMs) throw error;
+    if (!mayTryAgain(error) || performance.now() - startedMs > retryWithinMs) throw error;
     return await tryOnce(store, work);
   }
+}
+
+function mayTryAgain(error: unknown): boolean {
+  return isDiskFull(error) || isBusy(error);
 }
 
 function tryOnce<T>(store: Store, work: (trx: Transaction<Schema>) => Promise<T>): Promise<T> {
   return store.db.transaction().execute((trx) => guardTransaction(() => work(trx)));
 }
 
-/**
- * Reads through a whole SQLite file (a fifth of a second for a million sessions), so that a damaged one is noticed before it
- * answers anything. PostgreSQL looks after its own files.
- * @throws StoreError 'unavailable' with what was found
- */
-export async function requireSoundFile(store: Store): Promise<void> {
-  if (store.engine === 'postgres') return;
-  const { rows } = await sql<{ quick_check: string }>`pragma quick_check(1)`.execute(store.lists);
-  const found = rows[0]?.quick_check;
-  if (found !== 'ok') throw new StoreError('unavailable', damaged(found));
-}
-
-/** Looks like the driver's own error for a damaged file. */
-function damaged(found: string | undefined): Error {
-  return Object.assign(new Error(found?.replace(/\s+/g, ' ') ?? 'no answer'), { code: 'SQLITE_CORRUPT' });
-}
-
-/** Asks the store for one row. @throws StoreError when it does not answer, or its file was moved or deleted */
+/** Asks the store for one row. @throws StoreError when it does not answer, is broken, or its file was moved or deleted */
 export async function probeStore(store: Store): Promise<void> {
-  store.requireOwnFile();
+  store.health.requireSound();
   await sql`select 1 as alive`.execute(store.checks);
 }

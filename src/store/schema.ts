@@ -4,11 +4,15 @@
  * `integer` on SQLite and `double precision` on PostgreSQL, whose 64-bit integers would arrive as strings.
  */
 export type Schema = {
-  /** `schema`: number of the last migration. */
+  /**
+   * `schema`: number of the last migration. `installation_id`, `installation_started_ms`: the store's identity. `backup_made_at`:
+   * the file was written by `cardea backup` then, and is not in use.
+   */
   meta: { name: string; value: string };
   /**
-   * `session_epoch`: sessions of another epoch are dead (a restored backup raises it). Any other name is a table: the last
-   * identifier given out in it, so that none is used twice, also after a deletion.
+   * `session_epoch`: sessions of another epoch are dead (a restored backup raises it). `starts`: servers started so far (see
+   * `lineage.ts`). Any other name is a table: the last identifier given out in it, so that none is used twice, also after a
+   * deletion.
    */
   counters: { name: string; value: number };
 

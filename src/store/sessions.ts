@@ -9,16 +9,18 @@ export type SessionRow = Selectable<SessionsTable> & UserRow & { current_epoch: 
 function selectSession(db: Db) {
   return selectUser(db)
     .innerJoin('sessions', 'sessions.user_id', 'users.id')
-    .innerJoin('counters as epoch_counter', (join) => join.on('epoch_counter.name', '=', 'session_epoch'))
+    .innerJoin('counters as epoch_counter', (join) => join.on('epoch_counter.name', '=', sql.lit('session_epoch')))
     .selectAll('sessions')
     .select('epoch_counter.value as current_epoch');
 }
 
 /** By the public id, which a JWT names as `sid`. */
-export const sessionById = prepare((db, id) => selectSession(db).where('sessions.id', '=', id));
+export const sessionById = prepare('text', (db, id) => selectSession(db).where('sessions.id', '=', id));
 
 /** By the digest of an opaque secret. */
-export const sessionBySecret = prepare((db, digest) => selectSession(db).where('sessions.secret_digest', '=', digest));
+export const sessionBySecret = prepare('text', (db, digest) =>
+  selectSession(db).where('sessions.secret_digest', '=', digest),
+);
 
 /** Reads a session so that no other transaction changes it before this one ends. */
 export async function lockSession(trx: Db, id: string): Promise<SessionRow | undefined> {

@@ -48,6 +48,8 @@ const pragmas = [
   ['trusted_schema', 'off', 0],
   ['cell_size_check', 'on', 1],
   ['mmap_size', '0', 0],
+  // The log's file does not stay as long as it once was.
+  ['journal_size_limit', '8388608', 8_388_608],
 ] as const;
 
 function configure(db: Database): void {
@@ -66,33 +68,32 @@ function readValue(db: Database, sql: string): unknown {
 }
 
 function createFile(db: Database): SqliteFile {
-  const statements = new Map<string, Statement<unknown, StoreValue[]>>();
+  const statements = new Map<string, PreparedStatement>();
   return {
     db,
     run: <R>(query: CompiledQuery) => runStatement<R>(prepare(db, statements, query.sql), query.parameters),
     close() {
-      for (const statement of statements.values()) statement.finalize();
+      for (const { statement } of statements.values()) statement.finalize();
       db.close();
     },
   };
 }
 
+type PreparedStatement = { readonly statement: Statement<unknown, StoreValue[]>; readonly returnsRows: boolean };
+
 /** Bun's own cache ends at 20 statements. */
-function prepare(
-  db: Database,
-  statements: Map<string, Statement<unknown, StoreValue[]>>,
-  sql: string,
-): Statement<unknown, StoreValue[]> {
-  let statement = statements.get(sql);
-  if (statement !== undefined) return statement;
-  statement = db.prepare<unknown, StoreValue[]>(sql);
-  statements.set(sql, statement);
+function prepare(db: Database, statements: Map<string, PreparedStatement>, sql: string): PreparedStatement {
+  const known = statements.get(sql);
+  if (known !== undefined) return known;
+  const statement = db.prepare<unknown, StoreValue[]>(sql);
+  const prepared = { statement, returnsRows: statement.columnNames.length > 0 };
+  statements.set(sql, prepared);
   if (statements.size > statementCacheSize) dropOldest(statements);
-  return statement;
+  return prepared;
 }
 
-function dropOldest(statements: Map<string, Statement<unknown, StoreValue[]>>): void {
-  for (const [sql, statement] of statements) {
+function dropOldest(statements: Map<string, PreparedStatement>): void {
+  for (const [sql, { statement }] of statements) {
     statement.finalize();
     statements.delete(sql);
     return;
@@ -100,9 +101,10 @@ function dropOldest(statements: Map<string, Statement<unknown, StoreValue[]>>): 
 }
 
 /** `all` also for one row: `get` leaves the statement unfinished, which pins the snapshot and holds back checkpoints. */
-function runStatement<R>(statement: Statement<unknown, StoreValue[]>, parameters: readonly unknown[]): QueryResult<R> {
+function runStatement<R>(prepared: PreparedStatement, parameters: readonly unknown[]): QueryResult<R> {
+  const { statement, returnsRows } = prepared;
   const values = checkParameters(parameters);
-  if (statement.columnNames.length > 0) return { rows: statement.all(...values) as R[] };
+  if (returnsRows) return { rows: statement.all(...values) as R[] };
   const { changes } = statement.run(...values);
   return { numAffectedRows: BigInt(changes), rows: [] };
 }

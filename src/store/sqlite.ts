@@ -2,7 +2,7 @@
  * A Kysely dialect over `bun:sqlite`. Kysely's own says plain `begin` and goes on after SQLite has rolled a transaction back by
  * itself, so that later statements commit outside of it.
  */
-import type { Database } from 'bun:sqlite';
+import { constants, type Database } from 'bun:sqlite';
 import { existsSync, statSync } from 'node:fs';
 import {
   CompiledQuery,
@@ -14,12 +14,13 @@ import {
   SqliteQueryCompiler,
 } from 'kysely';
 import { isStoreTrouble, translate } from './errors.ts';
+import type { Health } from './health.ts';
 import { refuseInsideTransaction, refuseSettings, refuseStream } from './guard.ts';
 import { createMutex, type Mutex } from './mutex.ts';
 import { openFile, type SqliteFile } from './sqlite-file.ts';
 
 /** An open connection. Whoever opened it keeps it: one that nobody refers to is collected, and its locks are lost. */
-type SqliteHandle = { readonly dialect: Dialect; close(): Promise<void> };
+type SqliteHandle = { readonly dialect: Dialect; close(keepLog: boolean): Promise<void> };
 
 export type SqliteWriter = SqliteHandle & {
   /** Moves when another connection than this one, so another process, committed a change. @throws StoreError */
@@ -38,18 +39,19 @@ const turnLimitMs = 500;
  * @throws Error when the file is empty, when it is missing and `create` is false, or when a setting cannot be made
  * @throws StoreError when SQLite cannot open the file
  */
-export function openSqliteWriter(path: string, create: boolean): SqliteWriter {
+export function openSqliteWriter(path: string, create: boolean, health: Health): SqliteWriter {
   if (!create && !isFilled(path)) throw new Error(`There is no store at ${path}.`);
   if (existsSync(path) && !isFilled(path))
-    throw new Error(`${path} is empty; restore a backup, or delete the file to begin anew.`);
+    throw new Error(`${path} is empty; restore a backup with "cardea restore <file>".`);
   const file = openFile(path, create ? { readwrite: true, create: true } : { readwrite: true });
   const mutex = createMutex(turnLimitMs);
   return {
-    dialect: createDialect(createWriterDriver(file, mutex)),
-    foreignChanges: () => runOn(file, dataVersion)[0]?.data_version ?? 0,
-    async close() {
+    dialect: createDialect(createWriterDriver(file, mutex, health)),
+    foreignChanges: () => runOn(file, dataVersion, health)[0]?.data_version ?? 0,
+    async close(keepLog) {
       // Who holds it for longer than that loses its transaction, which is what a closed file means.
       await mutex.acquire().catch(() => {});
+      if (keepLog) keepEmptyLog(file.db);
       file.close();
     },
   };
@@ -59,13 +61,13 @@ export function openSqliteWriter(path: string, create: boolean): SqliteWriter {
  * A connection that only reads. It never holds a snapshot over two statements, so a read sees all that was committed before it.
  * @throws StoreError when SQLite cannot open the file
  */
-export function openSqliteReader(path: string): SqliteReader {
+export function openSqliteReader(path: string, health: Health): SqliteReader {
   const file = openFile(path, { readonly: true });
   return {
-    dialect: createDialect(createReaderDriver(file)),
+    dialect: createDialect(createReaderDriver(file, health)),
     read(query) {
       refuseInsideTransaction();
-      return runOn(file, query);
+      return runOn(file, query, health);
     },
     async close() {
       file.close();
@@ -76,12 +78,19 @@ export function openSqliteReader(path: string): SqliteReader {
 const dataVersion = CompiledQuery.raw('pragma data_version') as CompiledQuery<{ data_version: number }>;
 
 /** A statement outside any transaction. */
-function runOn<Row>(file: SqliteFile, query: CompiledQuery<Row>): Row[] {
+function runOn<Row>(file: SqliteFile, query: CompiledQuery<Row>, health: Health): Row[] {
   try {
     return file.run<Row>(query).rows;
   } catch (error) {
+    health.note(error);
     throw translate(error);
   }
+}
+
+/** Emptied, since a log with content would be played onto any file that is copied to the place of this one. */
+function keepEmptyLog(db: Database): void {
+  db.fileControl(constants.SQLITE_FCNTL_PERSIST_WAL, 1);
+  db.run('pragma journal_size_limit = 0');
 }
 
 /** An empty file is not a store: it may be what a full disk left of one. */
@@ -96,33 +105,40 @@ type Lease = DatabaseConnection & {
   failure: unknown;
 };
 
-function createWriterDriver(file: SqliteFile, mutex: Mutex): Driver {
+function createWriterDriver(file: SqliteFile, mutex: Mutex, health: Health): Driver {
+  const control = (sql: Control) => runControl(file.db, sql, health);
   return {
     async init() {},
     async acquireConnection() {
       refuseInsideTransaction();
       await mutex.acquire();
-      return createLease(file);
+      try {
+        health.requireSound();
+        return createLease(file, health);
+      } catch (error) {
+        mutex.release();
+        throw error;
+      }
     },
     async beginTransaction(connection, settings) {
       refuseSettings(settings);
-      control(file.db, 'begin immediate');
+      control('begin immediate');
       (connection as Lease).stage = 'transaction';
     },
     async commitTransaction(connection) {
       requireSound(file.db, connection as Lease);
-      control(file.db, 'commit');
+      control('commit');
       (connection as Lease).stage = 'single';
     },
     async rollbackTransaction(connection) {
       (connection as Lease).stage = 'single';
       // SQLite may have rolled back by itself, as it does when the disk is full.
-      if (file.db.inTransaction) control(file.db, 'rollback');
+      if (file.db.inTransaction) control('rollback');
     },
     async releaseConnection(connection) {
       (connection as Lease).stage = 'released';
       try {
-        endStrayTransaction(file.db);
+        endStrayTransaction(file.db, health);
       } finally {
         mutex.release();
       }
@@ -131,7 +147,7 @@ function createWriterDriver(file: SqliteFile, mutex: Mutex): Driver {
   };
 }
 
-function createLease(file: SqliteFile): Lease {
+function createLease(file: SqliteFile, health: Health): Lease {
   const lease: Lease = {
     stage: 'single',
     failure: undefined,
@@ -140,6 +156,7 @@ function createLease(file: SqliteFile): Lease {
       try {
         return file.run<R>(query);
       } catch (error) {
+        health.note(error);
         lease.failure = translate(error);
         throw lease.failure;
       }
@@ -163,15 +180,16 @@ function requireSound(db: Database, lease: Lease): void {
   if (!db.inTransaction) throw new Error('The transaction was ended by one of its own statements.');
 }
 
-function createReaderDriver(file: SqliteFile): Driver {
+function createReaderDriver(file: SqliteFile, health: Health): Driver {
   const connection: DatabaseConnection = {
     async executeQuery<R>(query: CompiledQuery) {
       try {
         return file.run<R>(query);
       } catch (error) {
+        health.note(error);
         throw translate(error);
       } finally {
-        endStrayTransaction(file.db);
+        endStrayTransaction(file.db, health);
       }
     },
     streamQuery: refuseStream,
@@ -190,16 +208,19 @@ function createReaderDriver(file: SqliteFile): Driver {
   };
 }
 
-function endStrayTransaction(db: Database): void {
+function endStrayTransaction(db: Database, health: Health): void {
   if (!db.inTransaction) return;
-  control(db, 'rollback');
+  runControl(db, 'rollback', health);
   throw new Error('A transaction was left open on a connection of the store.');
 }
 
-function control(db: Database, sql: 'begin immediate' | 'commit' | 'rollback'): void {
+type Control = 'begin immediate' | 'commit' | 'rollback';
+
+function runControl(db: Database, sql: Control, health: Health): void {
   try {
     db.run(sql);
   } catch (error) {
+    health.note(error);
     throw translate(error);
   }
 }

@@ -41,30 +41,33 @@ export type SignInRow = Pick<
 
 /** The base of every read that carries a `UserRow`; sessions and keys join themselves onto it. */
 export function selectUser(db: Db) {
-  return db
-    .selectFrom('users')
-    .leftJoin('memberships as home', (join) =>
-      join.onRef('home.user_id', '=', 'users.id').on('home.is_primary', '=', 1),
-    )
-    .leftJoin('users as creator', 'creator.id', 'users.created_by')
-    .leftJoin('users as updater', 'updater.id', 'users.updated_by')
-    .select([
-      'users.id as user_id',
-      'users.login',
-      'users.email',
-      'users.first_name',
-      'users.last_name',
-      'users.auth_level',
-      'users.status',
-      'users.password_change_due',
-      'users.session_generation',
-      'users.created_at as user_created_at',
-      'users.updated_at as user_updated_at',
-      'creator.email as created_by_email',
-      'updater.email as updated_by_email',
-      'home.organization_id',
-      'home.mailbox_id',
-    ]);
+  return (
+    db
+      .selectFrom('users')
+      // A literal: where a bound value decides whether a partial index fits, SQLite compiles the statement anew at each use.
+      .leftJoin('memberships as home', (join) =>
+        join.onRef('home.user_id', '=', 'users.id').on('home.is_primary', '=', sql.lit(1)),
+      )
+      .leftJoin('users as creator', 'creator.id', 'users.created_by')
+      .leftJoin('users as updater', 'updater.id', 'users.updated_by')
+      .select([
+        'users.id as user_id',
+        'users.login',
+        'users.email',
+        'users.first_name',
+        'users.last_name',
+        'users.auth_level',
+        'users.status',
+        'users.password_change_due',
+        'users.session_generation',
+        'users.created_at as user_created_at',
+        'users.updated_at as user_updated_at',
+        'creator.email as created_by_email',
+        'updater.email as updated_by_email',
+        'home.organization_id',
+        'home.mailbox_id',
+      ])
+  );
 }
 
 export function readUser(db: Db, id: number): Promise<UserRow | undefined> {

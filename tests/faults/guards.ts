@@ -57,7 +57,7 @@ export const guards = {
   ],
   /** The file is opened without being looked at. */
   'integrity check at start': [
-    { file: 'store/open.ts', from: "if (store.engine === 'postgres') return;", to: 'return;' },
+    { file: 'store/soundness.ts', from: "if (store.engine === 'postgres') return;", to: 'return;' },
   ],
   /** A use that cannot be written down costs the check. */
   'reads without writes': [

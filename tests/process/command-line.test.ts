@@ -143,6 +143,7 @@ describe('what a command prints', () => {
       'clock',
       'database',
       'schema',
+      'lineage',
       'integrity',
       'audit chain',
     ]);
@@ -163,7 +164,7 @@ describe('what a command prints', () => {
 
   test('help: every command, every setting, the version', async () => {
     const help = printed(await cardea('--help'));
-    for (const word of ['serve', 'demo', 'user', 'session', 'key', 'doctor', 'help config'])
+    for (const word of ['serve', 'demo', 'user', 'session', 'key', 'backup', 'restore', 'doctor', 'help config'])
       expect(help).toContain(word);
     for (const group of ['user', 'session', 'key']) {
       expect(printed(await cardea(group, '--help'))).toBe(printed(await cardea('help', group)));

@@ -84,7 +84,7 @@ describe('AUT-12, L22: the first start', () => {
     expect((await doors.restLogin('admin', 'seven grey geese')).status).toBe(200);
   });
 
-  test('P07: two parallel first starts on one directory make one administrator; the second is refused', async () => {
+  test('P07, S25: two parallel first starts on one directory make one administrator; the second is refused', async () => {
     const { env } = newGround();
     const programs = [startProgram(['serve'], { env }), startProgram(['serve'], { env })];
     const winner = await Promise.any(programs.map((program) => program.waitFor(/server\.started/).then(() => program)));

@@ -22,7 +22,9 @@ async function readiness(url: string): Promise<number> {
 }
 
 function events(program: Program): string[] {
-  return [...program.output().matchAll(/"event":"([^"]+)"/g)].map((match) => match[1] ?? '');
+  const names = [...program.output().matchAll(/"event":"([^"]+)"/g)].map((match) => match[1] ?? '');
+  // A warning that depends on who runs the tests.
+  return names.filter((name) => name !== 'server.started_as_root');
 }
 
 describe('F21: SIGTERM', () => {
@@ -41,6 +43,8 @@ describe('F21: SIGTERM', () => {
     expect(readdirSync(ground.directory).sort()).toEqual([
       'cardea.db',
       'cardea.lock',
+      'database-mark.json',
+      'reserve.bin',
       'signing-keys.json',
       'tls-cert.pem',
       'tls-key.pem',

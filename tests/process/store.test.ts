@@ -46,7 +46,7 @@ function zero(path: string, from: number, length: number): void {
 
 describe('F07, DUR-02: a start on a damaged database is refused and changes nothing', () => {
   const damages: [damage: string, work: (path: string, size: number) => void, sentence: RegExp][] = [
-    ['emptied', (path) => truncateSync(path, 0), /cardea\.db is empty; restore a backup, or delete the file/],
+    ['emptied', (path) => truncateSync(path, 0), /cardea\.db is empty; restore a backup with "cardea restore <file>"/],
     ['cut to half', (path, size) => truncateSync(path, size / 2), /is damaged \(.+\); restore a backup/],
     ['cut by its last page', (path, size) => truncateSync(path, size - 4096), /is damaged \(.+\); restore a backup/],
     ['cut within its header', (path) => truncateSync(path, 60), /is damaged \(.+\); restore a backup/],
@@ -95,7 +95,11 @@ describe('F07, DUR-02: a start on a damaged database is refused and changes noth
     rmSync(join(ground.directory, 'cardea.db'));
     const { code, errors } = await runProgram(['user', 'list'], { env: ground.env });
     expect(code).toBe(1);
-    expect(errors).toMatch(/^cardea: There is no store at [^\n]+cardea\.db\.\n$/);
+    expect(errors).toMatch(/^cardea: [^\n]+cardea\.db is missing, although this directory had a database[^\n]+\n$/);
+    rmSync(join(ground.directory, 'database-mark.json'));
+    const unknown = await runProgram(['user', 'list'], { env: ground.env });
+    expect(unknown.code).toBe(1);
+    expect(unknown.errors).toMatch(/^cardea: There is no store at [^\n]+cardea\.db\.\n$/);
   });
 });
 

@@ -42,7 +42,8 @@ const openings = {
 export type Kind = keyof typeof openings;
 export const kinds = Object.keys(openings) as Kind[];
 /** The kinds that stand for a session. */
-export const sessionKinds = kinds.filter((kind) => kind !== 'API key' && kind !== 'password');
+export type SessionKind = Exclude<Kind, 'API key' | 'password'>;
+export const sessionKinds = kinds.filter((kind): kind is SessionKind => kind !== 'API key' && kind !== 'password');
 
 export function open(server: TestServer, who: Who, kind: Kind): Promise<string> {
   return openings[kind](server, who);

@@ -3,6 +3,8 @@ import { readBody } from '../../http/body.ts';
 import type { Door, Exchange, Route } from '../../http/door.ts';
 import { type Fault, HttpFault } from '../../http/faults.ts';
 import { type Answer, prepareAnswers } from '../../http/headers.ts';
+import { remember } from '../../http/remember.ts';
+import { after, type Soon } from '../../soon.ts';
 import { mediaTypes, readEnvelope, type SoapVersion, writeEnvelope, writeFault } from './envelope.ts';
 import { coreFaults, faultString, faultTable, SoapFault } from './faults.ts';
 import { givenInForm, writeFormResult } from './form.ts';
@@ -75,7 +77,7 @@ async function answerSoap(settled: Settled, exchange: Exchange): Promise<Respons
     const operation = requireOperation(request.namespace, request.name);
     if (!['', operation.name, namespace + operation.name].includes(action)) throw new SoapFault('F10');
     const value = await perform(settled, operation, exchange, givenInSoap(request));
-    return soapAnswer(exchange, version, 200, writeEnvelope(version, response(operation, value)));
+    return soapAnswer(exchange, version, 200, writeSuccess(version, operation, value));
   } catch (error) {
     const fault = toFault(settled.core, exchange, error);
     const { text, status } = writeFault(version, fault.id, fault.detail);
@@ -102,6 +104,8 @@ function readMediaType(request: Request): { type: string; parameters: Map<string
     const equals = part.indexOf('=');
     return [part.slice(0, equals).trim().toLowerCase(), unquote(part.slice(equals + 1).trim())];
   });
+  // A header sent twice arrives as one, and of two encodings neither may be the one that counts.
+  if (new Set(parameters.map(([name]) => name)).size < parameters.length) throw new HttpFault('unsupported_media_type');
   return { type: type.toLowerCase(), parameters: new Map(parameters) };
 }
 
@@ -114,6 +118,16 @@ function requireOperation(space: string, name: string): Operation {
   if (operation === undefined || space !== namespace) throw new SoapFault('F9');
   return operation;
 }
+
+/** A repeated answer is written once: the check of a session gives the same value as long as nothing about it changed. */
+function writeSuccess(version: SoapVersion, operation: Operation, value: Value): string {
+  if (typeof value === 'string') return writeEnvelope(version, response(operation, value));
+  const written = writtenFrom(value);
+  written[version] ??= writeEnvelope(version, response(operation, value));
+  return written[version];
+}
+
+const writtenFrom = remember((_value: object): Partial<Record<SoapVersion, string>> => ({}));
 
 function response(operation: Operation, value: Value) {
   const result = writeValue(`${operation.name}Result`, operation.result, value);
@@ -133,19 +147,15 @@ function soapAnswer(
 // --- Both bindings --------------------------------------------------------------------------------------------------
 
 /** Credential, then parameters, then rights, then the deed: the order of the contract, section 3. */
-async function perform(
-  { core, settings }: Settled,
-  operation: Operation,
-  exchange: Exchange,
-  given: Given,
-): Promise<Value> {
+function perform({ core, settings }: Settled, operation: Operation, exchange: Exchange, given: Given): Soon<Value> {
   const { caller } = exchange;
   const call = { core, settings, caller, given };
   if (operation.access === 'public') return operation.run(call);
   const sessionId = readSessionId(given);
-  const context = await requireContext(core, caller, sessionId);
-  if (context.stepDue && operation.access !== 'signed_in_step_due') throw new CoreError('step_due');
-  return operation.run({ ...call, sessionId, context });
+  return after(requireContext(core, caller, sessionId), (context) => {
+    if (context.stepDue && operation.access !== 'signed_in_step_due') throw new CoreError('step_due');
+    return operation.run({ ...call, sessionId, context });
+  });
 }
 
 function toFault(core: Core, exchange: Exchange, error: unknown): SoapFault {

@@ -110,7 +110,7 @@ describe.each(engines.map((engine) => [engine]))('[13] the login throttle on %s'
     expectFault(await overSoap('wrong'), 'F2');
   });
 
-  test('a wrong old password of ChangePassword counts too', async () => {
+  test('L21: a wrong old password of ChangePassword counts too', async () => {
     const sessionId = await soapLogin(server, right());
     const change = (OldPassword: string) =>
       call(server, 'ChangePassword', { SessionID: sessionId, OldPassword, NewPassword: 'another horse battery' });

@@ -79,7 +79,7 @@ describe.each(engines.map((engine) => [engine]))('[10] Logout on %s', (engine) =
     expect(await logout(sessionId)).toBe(answer('false'));
   });
 
-  test('a live API key: true, nothing ends, and the key is still good', async () => {
+  test('K16: a live API key: true, nothing ends, and the key is still good', async () => {
     const sessionId = await soapLogin(server, john);
     expect(await logout(demoKey)).toBe(answer('true'));
     expect(await logout(demoKey)).toBe(answer('true'));

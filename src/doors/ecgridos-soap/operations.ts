@@ -1,4 +1,5 @@
 import * as core from '../../core/index.ts';
+import { remember } from '../../http/remember.ts';
 import type { Soon } from '../../soon.ts';
 import { SoapFault } from './faults.ts';
 import { type Given, type Parameter, readNumber, readSessionId, readText, requireText } from './parameters.ts';
@@ -41,8 +42,8 @@ type Shared = {
 /** One operation, and who may call it. */
 export type Operation = Shared &
   (
-    | { readonly access: 'public'; readonly run: (call: Call) => Promise<Value> }
-    | { readonly access: 'signed_in' | 'signed_in_step_due'; readonly run: (call: SignedInCall) => Promise<Value> }
+    | { readonly access: 'public'; readonly run: (call: Call) => Soon<Value> }
+    | { readonly access: 'signed_in' | 'signed_in_step_due'; readonly run: (call: SignedInCall) => Soon<Value> }
   );
 
 const sessionId: Parameter = { name: 'SessionID', type: 'string' };
@@ -89,7 +90,7 @@ export const operations: readonly Operation[] = [
     parameters: [sessionId],
     result: 'SessionIDInfo',
     formGet: 'read',
-    run: async (call) => sessionIdInfo(call.context, call.sessionId),
+    run: (call) => describeSession(call.context)(call.sessionId),
   },
   {
     name: 'WhoAmI',
@@ -174,6 +175,15 @@ export function requireContext(cardea: core.Core, caller: core.CallerFacts, text
     core.authenticateEither(cardea, { kind: 'session_guid', secret: text }, { kind: 'api_key', key: text });
   return core.withinLimits(cardea, caller, judge);
 }
+
+/** A credential has few spellings (letter case), of which a client sends one. */
+const describeSession = remember((context: core.SessionContext) => {
+  let told: { readonly sessionId: string; readonly value: Value } | undefined;
+  return (sessionId: string): Value => {
+    if (told?.sessionId !== sessionId) told = { sessionId, value: sessionIdInfo(context, sessionId) };
+    return told.value;
+  };
+});
 
 async function login({ core: cardea, settings, caller, given }: Call): Promise<Value> {
   const name = requireText(given, userName, longestName);

@@ -143,7 +143,7 @@ describe.each(engines.map((engine) => [engine]))('[25] SES-05: what ends session
     await isRefused(key);
   });
 
-  test('the 101st session of a user ends the oldest, and only that', async () => {
+  test('S21: the 101st session of a user ends the oldest, and only that', async () => {
     const more: string[] = [];
     server.clock.advance(1);
     for (let index = 0; index < 99; index += 1) more.push(await soapLogin(server, who));

@@ -56,7 +56,7 @@ describe('[20] SessionLog', () => {
     );
   });
 
-  test('ids differ from the real ones, are stable, and fault F1 when presented; none is ever a real one', async () => {
+  test('S06: ids differ from the real ones, are stable, and fault F1 when presented; none is ever a real one', async () => {
     const who = await addSignedIn('masked');
     const real = [who.sessionId, await soapLogin(server, who)];
     const first = await readLog(who.sessionId);
@@ -132,7 +132,7 @@ describe('[20] whose log', () => {
     }
   });
 
-  test('another user: F4 for a plain user, existing or not; the log for Root', async () => {
+  test('S06: another user: F4 for a plain user, existing or not; the log for Root', async () => {
     const [plain, other] = [await addSignedIn('plain'), await addSignedIn('other')];
     expectFault(await ask(plain.sessionId, { UserID: other.id }), 'F4');
     expectFault(await ask(plain.sessionId, { UserID: 999_999 }), 'F4');

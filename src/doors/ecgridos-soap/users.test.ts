@@ -113,7 +113,7 @@ describe('GenerateAPIKey', () => {
     expect((await sessionInfo(server, key))['UserID']).toBe('12345');
   });
 
-  test('rights are those of REST: Root anywhere, a network administrator in the own network, nobody upwards', async () => {
+  test('K15: rights are those of REST: Root anywhere, a network administrator in the own network, nobody upwards', async () => {
     const own = { organizationId: 100, mailboxId: null };
     await addUser(server, { login: 'chief', authLevel: 'NetworkAdmin', place: own });
     const near = await addUser(server, { login: 'near-user', place: own });

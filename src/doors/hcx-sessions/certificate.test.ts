@@ -45,9 +45,12 @@ function shakeHands(origin: string, options: { maxVersion?: 'TLSv1.2' | 'TLSv1.3
   });
 }
 
+/** With and without forward secrecy, in GCM and in CBC mode. */
+const everySuite = 'c02bc02fc009c00ac013c014009c002f0035';
+
 /** Offers one version of TLS by bytes of our own, since today's libraries would not. @returns the first bytes of the answer */
-function offerVersion(origin: string, minor: number): Promise<Buffer> {
-  const suites = Buffer.from('c02bc02fc009c00ac013c014009c002f0035', 'hex');
+function offerVersion(origin: string, minor: number, offered = everySuite): Promise<Buffer> {
+  const suites = Buffer.from(offered, 'hex');
   const groups = '000a0006000400170018000b00020100';
   const signatures = minor >= 3 ? '000d000800060403040108040000'.slice(0, 24) : '';
   const extensions = Buffer.from(groups + signatures, 'hex');
@@ -133,7 +136,7 @@ describe('[22] a first start without certificate files', () => {
     expect(endpointInfo.uuid.slice(0, 17)).toBe('20260507173000000');
   });
 
-  test('speaks TLS 1.2 and 1.3, and refuses 1.1 and 1.0 as a version', async () => {
+  test('H20: speaks TLS 1.2 and 1.3, and refuses 1.1 and 1.0 as a version', async () => {
     expect((await shakeHands(server.httpsUrl)).protocol).toBe('TLSv1.3');
     expect((await shakeHands(server.httpsUrl, { maxVersion: 'TLSv1.2' })).protocol).toBe('TLSv1.2');
     // Alert, fatal, protocol_version.
@@ -145,7 +148,19 @@ describe('[22] a first start without certificate files', () => {
     expect((await offerVersion(server.httpsUrl, 3))[0]).toBe(22);
   });
 
-  test('plain HTTP gets no answer on the TLS listener', async () => {
+  test.each([
+    ['in CBC mode', 'c009c00ac013c014c023c024c027c028'],
+    ['without forward secrecy', '009c009d002f0035003c003d'],
+    ['without encryption', '00010002003bc006c010'],
+    ['anonymous', '001800340033c018c019'],
+    ['of old ciphers', '000a0005c007c011c012'],
+  ])('H20: suites %s are refused', async (_, suites) => {
+    // Alert, fatal, handshake_failure.
+    const answer = await offerVersion(server.httpsUrl, 3, suites);
+    expect([answer[0], ...answer.subarray(5, 7)]).toEqual([21, 2, 40]);
+  });
+
+  test('H20: plain HTTP gets no answer on the TLS listener', async () => {
     await expect(fetch(server.httpsUrl.replace('https:', 'http:') + adminPath)).rejects.toThrow();
   });
 });

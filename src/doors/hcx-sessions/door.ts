@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { type Core, nameFailure } from '../../core/index.ts';
 import { after, type Soon, settle } from '../../soon.ts';
-import { readBody, refuseRepeated } from '../../http/body.ts';
+import { drainBody, readBody, refuseRepeated } from '../../http/body.ts';
 import type { Door, Exchange, Route } from '../../http/door.ts';
 import { HttpFault } from '../../http/faults.ts';
 import { type Answer, prepareAnswers } from '../../http/headers.ts';
@@ -52,7 +52,9 @@ function answerOperation(core: Core, settings: HcxSettings, operation: Operation
   const { request, caller } = exchange;
   const run = () => {
     refuseRepeated(request, credentialHeaders);
-    const body = operation.readsBody ? readLoginMembers(request) : {};
+    const body = operation.readsBody
+      ? readLoginMembers(request)
+      : after(drainBody(request, bodyLimit), () => noMembers);
     return after(body, (members) => operation.run({ core, settings, caller, request, body: members }));
   };
   return settle(
@@ -79,12 +81,14 @@ function readLoginMembers(request: Request): Soon<Members> {
 }
 
 type Members = Readonly<Record<string, unknown>>;
+const noMembers: Members = {};
 
 function judgeMembers(request: Request, bytes: Uint8Array): Members {
   const type = request.headers.get('content-type')?.toLowerCase() ?? '';
-  const charset = type.match(/;\s*charset\s*=\s*"?([^";\s]*)"?/)?.[1] ?? 'utf-8';
+  const charsets = [...type.matchAll(/;\s*charset\s*=\s*"?([^";,\s]*)"?/g)].map((match) => match[1]);
   const coding = request.headers.get('content-encoding')?.trim().toLowerCase() ?? 'identity';
-  if (charset !== 'utf-8' || coding !== 'identity') throw new HttpFault('unsupported_media_type');
+  if (charsets.some((charset) => charset !== 'utf-8') || coding !== 'identity')
+    throw new HttpFault('unsupported_media_type');
   const first = bytes.find((byte) => ![0x20, 0x09, 0x0a, 0x0d].includes(byte));
   if (first === 0x7b) return parseJsonObject(bytes);
   const isJson = type === '' || /^application\/json\s*(;|$)/.test(type);

@@ -108,7 +108,7 @@ describe('[24] the store does not answer', () => {
   });
 });
 
-describe('[24] PostgreSQL out of reach', () => {
+describe('D05 [24] PostgreSQL out of reach', () => {
   let wire: TcpProxy;
   let server: TestServer;
   let token: string;
@@ -152,7 +152,7 @@ describe('[24] PostgreSQL out of reach', () => {
   );
 });
 
-describe('[24] the hashing queue is full', () => {
+describe('L16 [24] the hashing queue is full', () => {
   test('further logins are 503 while GET stays 200', async () => {
     const server = await startTestServer({
       realHashes: true,

@@ -46,13 +46,15 @@ export const operations: readonly Operation[] = [
 const bodyLimit = 16_384;
 
 function showSession({ core: cardea, caller, request, found }: Call): Soon<Outcome> {
-  return after(requireContext(cardea, found, caller), (context) => {
-    if (context.stepDue) throw new core.CoreError('step_due');
-    const accountId = readAccountChoice(request.headers.get('x-account-id'), context);
-    const token = found.credential?.kind === 'bearer' ? found.credential.token : '';
-    if (accountId !== undefined) return { body: userSessionView(context, token, accountId) };
-    return describeSession(context)(token);
-  });
+  return after(drainBody(request, bodyLimit), () =>
+    after(requireContext(cardea, found, caller), (context) => {
+      if (context.stepDue) throw new core.CoreError('step_due');
+      const accountId = readAccountChoice(request.headers.get('x-account-id'), context);
+      const token = found.credential?.kind === 'bearer' ? found.credential.token : '';
+      if (accountId !== undefined) return { body: userSessionView(context, token, accountId) };
+      return describeSession(context)(token);
+    }),
+  );
 }
 
 /** A context is of one credential, so that one token is told with it. */

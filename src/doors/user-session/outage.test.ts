@@ -140,7 +140,7 @@ describe('[19] PostgreSQL out of reach', () => {
   );
 });
 
-describe('[19] the hashing queue is full', () => {
+describe('L16 [19] the hashing queue is full', () => {
   test('further logins are 503 while GET stays 200', async () => {
     const server = await startTestServer({
       realHashes: true,

@@ -1,0 +1,98 @@
+type Sent = Readonly<Record<string, string>>;
+
+const jsonType = { 'Content-Type': 'application/json' };
+const latin1 = (text: string) => Buffer.from(text, 'latin1');
+const utf16 = (text: string) => Buffer.from(text, 'utf16le');
+
+/** Group B of the attacks: by name, bodies that are no JSON object as every JSON door takes one. */
+export const malformedJson: Readonly<Record<string, readonly (string | Uint8Array)[]>> = {
+  'B01 malformed text': [
+    '{"login":"x",}',
+    "{'login':'x'}",
+    '{"login":"x"}//',
+    '/**/{}',
+    '{login:"x"}',
+    '{"a":NaN}',
+    '{"a":Infinity}',
+    '{"a":undefined}',
+    '{"a":+1}',
+    '{"a":01}',
+    '{"a":1.}',
+    '{"a":.5}',
+    '{"a":0x1}',
+    '{"a":1e}',
+    '{"a":"\u0001"}',
+    '{"a":"line\nfeed"}',
+    '{"a":"\\x41"}',
+    '{"a":"\\u12"}',
+    '{"a":"x}',
+    '{"a":[1}',
+    '{"a":1',
+    '{"a" 1}',
+    '{"a":1 "b":2}',
+    '{"a":1}{"a":1}',
+    '{"a":1}\n{"a":1}\n',
+    '{"a":1}x',
+    '{"a":1},',
+    ' ',
+    '\n',
+    '\u00a0{}',
+    '{}\0',
+  ],
+  'B02 other bytes than UTF-8 without a mark': [
+    latin1('{"login":"\x80"}'),
+    latin1('{"login":"\xc0\xaf"}'),
+    latin1('{"login":"\xe0\x80\xaf"}'),
+    latin1('{"login":"\xed\xa0\x80"}'),
+    latin1('{"login":"\xe2\x82"}'),
+    latin1('{"login":"\xf4\x90\x80\x80"}'),
+    latin1('{"login":"\xff"}'),
+    latin1('\xef\xbb\xbf{}'),
+    utf16('{}'),
+    utf16('\ufeff{}'),
+    utf16('{}').swap16(),
+    latin1('{\0\0\0}\0\0\0'),
+  ],
+  'B03 something else than an object': ['[]', '[{}]', '"x"', '""', '1', '-0', 'true', 'false', 'null'],
+  'B04 a key twice': [
+    '{"login":"x","login":"x"}',
+    '{"login":"x","\\u006cogin":"y"}',
+    '{"a":{"b":1,"b":2}}',
+    '{"a":[{"b":1,"b":1}]}',
+    '{"":1,"":1}',
+  ],
+  'B05 keys that would become a prototype': [
+    '{"__proto__":{"x":1}}',
+    '{"\\u005f_proto__":{"x":1}}',
+    '{"constructor":1}',
+    '{"prototype":1}',
+    '{"a":{"__proto__":1}}',
+    '{"a":[[{"constructor":{"prototype":{"x":1}}}]]}',
+  ],
+  'B06 more than 16 levels': [
+    `{"a":${'['.repeat(16)}${']'.repeat(16)}}`,
+    `${'{"a":'.repeat(17)}1${'}'.repeat(17)}`,
+    `{"a":${'['.repeat(8_000)}${']'.repeat(8_000)}}`,
+    `{"a":${'['.repeat(16_000)}`,
+  ],
+};
+
+/** Groups B07 to B13: what a body must not be declared as where a type is asked for. */
+export const mistypedJson: [string, Sent][] = [
+  ['utf-7', { 'Content-Type': 'application/json; charset=utf-7' }],
+  ['latin1', { 'Content-Type': 'application/json; charset=iso-8859-1' }],
+  ['utf-16', { 'Content-Type': 'application/json; charset=utf-16' }],
+  ['an unknown parameter', { 'Content-Type': 'application/json; profile=x' }],
+  ['no type', {}],
+  ['an empty type', { 'Content-Type': '' }],
+  ['two types', { 'Content-Type': 'application/json, application/json' }],
+  ['a form', { 'Content-Type': 'application/x-www-form-urlencoded' }],
+  ['multipart', { 'Content-Type': 'multipart/form-data; boundary=x' }],
+  ['XML', { 'Content-Type': 'text/xml' }],
+  ['a JSON relative', { 'Content-Type': 'application/problem+json' }],
+  ['gzip', { ...jsonType, 'Content-Encoding': 'gzip' }],
+  ['deflate', { ...jsonType, 'Content-Encoding': 'deflate' }],
+  ['br', { ...jsonType, 'Content-Encoding': 'br' }],
+  ['zstd', { ...jsonType, 'Content-Encoding': 'zstd' }],
+  ['identity and gzip', { ...jsonType, 'Content-Encoding': 'identity, gzip' }],
+];
