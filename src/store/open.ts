@@ -1,6 +1,6 @@
 import { type CompiledQuery, type Dialect, Kysely, sql, type Transaction } from 'kysely';
 import type { Soon } from '../soon.ts';
-import { isBusy, isDiskFull, StoreError } from './errors.ts';
+import { isBusy, isDiskFull } from './errors.ts';
 import { guardTransaction } from './guard.ts';
 import { createHealth, foreignHealth, type Health } from './health.ts';
 import { openPostgres } from './postgres.ts';
