@@ -67,6 +67,12 @@ export const guards = {
       to: "const recorded = await core.uses.record(core, row.id, now);\n  if (!recorded) throw new Error('not recorded');",
     },
   ],
+  /** After a failed flush it goes on as if nothing had happened. */
+  'broken after a failed flush': [
+    { file: 'store/health.ts', from: 'else if (breaking.test(String(code))) breakDown(error);', to: '' },
+  ],
+  /** Nothing is given up when the disk is full. */
+  'disk reserve': [{ file: 'store/health.ts', from: 'rmSync(reservePath(file), { force: true });', to: '' }],
   expiry: [{ file: 'core/authenticate.ts', from: 'expiryOf(row) > now &&', to: '' }],
   /** A token exchanged in what is now the future is within its grace. */
   'grace against a clock set back': [{ file: 'core/refresh.ts', from: 'sinceMs >= 0 &&', to: '' }],

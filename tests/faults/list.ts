@@ -1,6 +1,7 @@
 import { calmFaults } from './calm.ts';
 import { clockFaults } from './clocks.ts';
 import { databaseFaults } from './database.ts';
+import { diskFaults } from './disk-trouble.ts';
 import { duoFaults } from './duo.ts';
 import type { Fault } from './fault.ts';
 import { fileFaults } from './files.ts';
@@ -15,6 +16,7 @@ export const faults: readonly Fault[] = [
   ...killFaults,
   ...powerFaults,
   ...fileFaults,
+  ...diskFaults,
   ...clockFaults,
   ...databaseFaults,
   ...duoFaults,
