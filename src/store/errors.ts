@@ -57,7 +57,7 @@ const statePatterns: readonly Pattern[] = [
   [/^23505$/, 'duplicate'],
   [/^(40001|40P01|55P03)$/, 'busy'],
   // 25P03: the server ended the session of a transaction that stood still, as after a freeze of this process.
-  [/^(57014|57P0[1-3]|53...|08...|25006|25P03)$/, 'unavailable'],
+  [/^(57014|57P0[1-3]|53...|58...|08...|25006|25P03)$/, 'unavailable'],
 ];
 
 /** Bun.SQL hides the SQLSTATE in `errno`; its `code` is the same for every error of the server. */

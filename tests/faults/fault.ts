@@ -80,6 +80,9 @@ export async function playFault(fault: Fault, options: SceneOptions): Promise<Re
         server.signal('SIGCONT');
         server.signal('SIGKILL');
         await server.exited;
+        // What the store's trouble explains is a 503; the rest explains a 500.
+        const own = server.output().match(/^(?!.*"store: (?:unavailable|busy)").*"event":"request\.failed".*$/m)?.[0];
+        if (failures.length > 0 && own !== undefined) figures.push(`in the log: ${own}`);
       });
       return server;
     },

@@ -37,7 +37,7 @@ async function main(): Promise<number> {
   const rows: Row[] = [];
   for (const fault of chosen) {
     const row = await play(fault, seed);
-    say(`${fault.id} ${row.verdict} in ${row.seconds.toFixed(0)} s: ${row.notes.slice(0, 12).join('; ')}`);
+    say(`${fault.id} ${row.verdict} in ${row.seconds.toFixed(0)} s: ${shorten(row.notes)}`);
     rows.push(row);
   }
   say(`\n${table(rows)}`);
@@ -102,8 +102,8 @@ function table(rows: readonly Row[]): string {
 }
 
 function shorten(notes: readonly string[]): string {
-  const more = notes.length > 12 ? `; … ${notes.length - 12} more` : '';
-  return (notes.slice(0, 12).join('; ') + more).replaceAll('\n', ' ').replaceAll('|', '\\|');
+  const shown = notes.length > 12 ? [...notes.slice(0, 8), `… ${notes.length - 12} more`, ...notes.slice(-4)] : notes;
+  return shown.join('; ').replaceAll('\n', ' ').replaceAll('|', '\\|');
 }
 
 function say(line: string): void {

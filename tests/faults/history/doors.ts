@@ -34,8 +34,8 @@ export const loginKinds = {
 export type LoginDoor = keyof typeof loginKinds;
 export const loginDoors = Object.keys(loginKinds) as LoginDoor[];
 
-/** A client waits this long, which is longer than the server's own limits. */
-const patienceMs = 4_000;
+/** A client waits this long, which is longer than the server's own limits of all its steps. */
+const patienceMs = 8_000;
 
 type Sent = { readonly headers?: Readonly<Record<string, string>>; readonly body?: unknown; readonly xml?: string };
 type Received = { readonly status: number; readonly text: string; readonly headers: Headers };
