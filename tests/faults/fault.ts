@@ -91,9 +91,22 @@ export async function playFault(fault: Fault, options: SceneOptions): Promise<Re
   try {
     await fault.run(scene);
   } finally {
-    for (const end of endings.reverse()) await end();
+    await giveBack(endings.reverse());
   }
   return { failures, figures };
+}
+
+/** All of it, also when some cannot be given back: a mount or a process would outlive the run. */
+async function giveBack(endings: readonly (() => unknown)[]): Promise<void> {
+  const errors: unknown[] = [];
+  for (const end of endings) {
+    try {
+      await end();
+    } catch (error) {
+      errors.push(error);
+    }
+  }
+  if (errors.length > 0) throw new AggregateError(errors, 'not everything of the fault could be cleared away');
 }
 
 function startOf(
