@@ -21,7 +21,7 @@ import {
 import { DataDirectoryError, databasePath, prepareDirectory } from './data-directory.ts';
 import type { Log } from './log.ts';
 import { loadSigningKeys } from './signing-keys.ts';
-import { isStoreTrouble } from './store/errors.ts';
+import { isBusy, isStoreTrouble } from './store/errors.ts';
 import { reservePath } from './store/health.ts';
 import { ensureInstallation, type InstallationRow, readInstallation } from './store/installation.ts';
 import {
@@ -132,20 +132,23 @@ export function toPlace({ data, databaseUrl }: Config): Place {
 /** A start waits this long for a database server that is not up yet; with the last try it comes to 30 s at most. */
 const storeLimitMs = 28_000;
 const storePauseMs = 1_000;
+/** A command beside the start may hold the file for a moment, e.g. while it folds the log in. */
+const fileLimitMs = 5_000;
+const filePauseMs = 100;
 
-/** Only a server waits, and only for another one: a file does not come back, and whoever is at a terminal tries again. */
+/** Only a server waits, for another one or for a file in use: one that is gone does not come back, and people try again. */
 async function openPatiently(options: CoreOptions): Promise<ReadyStore> {
   const { config, log, create, storeLimitMs: limitMs = storeLimitMs } = options;
-  const patient = create && config.databaseUrl !== '';
-  const untilMs = performance.now() + limitMs;
+  const isFile = config.databaseUrl === '';
+  const untilMs = performance.now() + (isFile ? fileLimitMs : limitMs);
   for (;;) {
     try {
       return await openReadyStore(options);
     } catch (error) {
       const leftMs = untilMs - performance.now();
-      if (!patient || leftMs <= 0 || !isStoreTrouble(error)) throw error;
+      if (!create || leftMs <= 0 || !(isFile ? isBusy(error) : isStoreTrouble(error))) throw error;
       log.warn('store.not_reached', { retryForSeconds: Math.ceil(leftMs / 1000), error });
-      await Bun.sleep(Math.min(storePauseMs, leftMs));
+      await Bun.sleep(Math.min(isFile ? filePauseMs : storePauseMs, leftMs));
     }
   }
 }

@@ -12,6 +12,11 @@ export type Hasher = {
   verify(password: string, stored: string): Promise<Verdict>;
   /** Spends what `verify` of one of our own hashes costs; for unknown names (AUT-02). */
   verifyDummy(password: string): Promise<void>;
+  /**
+   * Takes a place for one sign-in before anything is written for it. What it returns gives the place back.
+   * @throws CoreError('unavailable') at once when as many are under way as can be hashed in time
+   */
+  enter(): () => void;
   /** True when a stored hash is weaker than today's parameters, so that a successful login stores a new one (AUT-14). */
   isOutdated(stored: string): boolean;
   /** Number of verifications handed to a child since start, dummies included. */
@@ -53,6 +58,8 @@ type Lane = {
   readonly dummy: string;
   readonly children: Set<Child>;
   readonly waiting: Waiting[];
+  /** Sign-ins that have a place. */
+  entered: number;
   evaluated: number;
   shed: number;
   /** A child was up once. */
@@ -76,6 +83,7 @@ export function startHasher(options: HashLaneOptions): Hasher {
     dummy: buildDummy(options),
     children: new Set(),
     waiting: [],
+    entered: 0,
     evaluated: 0,
     shed: 0,
     isUp: false,
@@ -86,6 +94,7 @@ export function startHasher(options: HashLaneOptions): Hasher {
     hash: (password) => hash(lane, password),
     verify: (password, stored) => verify(lane, password, stored),
     verifyDummy: async (password) => void (await runVerify(lane, password, lane.dummy)),
+    enter: () => enter(lane),
     isOutdated: (stored) => isOutdated(options, stored),
     evaluated: () => lane.evaluated,
     load: () => loadOf(lane),
@@ -97,6 +106,15 @@ export function startHasher(options: HashLaneOptions): Hasher {
 function buildDummy({ memoryKib, passes }: HashLaneOptions): string {
   const part = () => randomBytes(32).toString('base64').replace('=', '');
   return `$argon2id$v=19$m=${memoryKib},t=${passes},p=1$${part()}$${part()}`;
+}
+
+function enter(lane: Lane): () => void {
+  const { width, queueLength } = lane.options;
+  if (lane.entered >= Math.max(1, width) + queueLength) throw new CoreError('unavailable');
+  lane.entered += 1;
+  return () => {
+    lane.entered -= 1;
+  };
 }
 
 function hash(lane: Lane, password: string): Promise<string> {

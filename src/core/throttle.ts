@@ -48,7 +48,7 @@ type Subjects = { readonly name: string; readonly minute: string; readonly hour:
  * tries gets more than the allowance evaluated; a refused one counts nothing and lengthens nothing. Only as many tries of a name
  * as are free run at a time, the others wait shortly and in line: a burst of right passwords is not a burst of failures. A `judge`
  * that throws has come to no verdict, and its try is taken back.
- * @throws CoreError `throttled` with the true wait, and whatever `judge` throws
+ * @throws CoreError `throttled` with the true wait, `unavailable` when no more can be hashed, and whatever `judge` throws
  */
 export async function withTry<T>(
   core: Core,
@@ -60,17 +60,27 @@ export async function withTry<T>(
   // Those in front use up the free tries, and the first wait after them is a second.
   if (leave === null) throw new CoreError('throttled', { retryAfterSeconds: 1 });
   try {
-    const locked = await change(core, (trx) => countTry(trx, core, facts, subjects), 'nobody');
-    return await judgeCounted(
-      core,
-      facts,
-      subjects,
-      { locked, forgive: (trx) => forgive(trx, core, facts, subjects) },
-      judge,
-    );
+    // Counting a try and taking it back are two flushes of the disk: a flood that is refused anyway must not cost them.
+    const leaveLane = facts.secret === 'password' ? core.hasher.enter() : undefined;
+    try {
+      return await countAndJudge(core, facts, subjects, judge);
+    } finally {
+      leaveLane?.();
+    }
   } finally {
     leave();
   }
+}
+
+async function countAndJudge<T>(
+  core: Core,
+  facts: TryFacts,
+  subjects: Subjects,
+  judge: (admitted: AdmittedTry) => Promise<T>,
+): Promise<T> {
+  const locked = await change(core, (trx) => countTry(trx, core, facts, subjects), 'nobody');
+  const admitted = { locked, forgive: (trx: Db) => forgive(trx, core, facts, subjects) };
+  return judgeCounted(core, facts, subjects, admitted, judge);
 }
 
 async function judgeCounted<T>(

@@ -23,6 +23,8 @@ test.each([
   [server, '57P01', 'unavailable'],
   [server, '57P03', 'unavailable'],
   [server, '53300', 'unavailable'],
+  // Its disk fails while it still answers, as in a power cut of the fault plan.
+  [server, '58030', 'unavailable'],
   [server, '08006', 'unavailable'],
   [server, '25006', 'unavailable'],
   ['ERR_POSTGRES_CONNECTION_CLOSED', undefined, 'unavailable'],

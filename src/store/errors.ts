@@ -17,6 +17,11 @@ export function isStoreTrouble(error: unknown): boolean {
   return error instanceof StoreError && error.word !== 'duplicate';
 }
 
+/** True for a store that somebody else holds at the moment. */
+export function isBusy(error: unknown): boolean {
+  return error instanceof StoreError && error.word === 'busy';
+}
+
 /** True for a change that SQLite rolled back because the disk is full. */
 export function isDiskFull(error: unknown): boolean {
   if (!(error instanceof StoreError)) return false;
@@ -52,7 +57,7 @@ const statePatterns: readonly Pattern[] = [
   [/^23505$/, 'duplicate'],
   [/^(40001|40P01|55P03)$/, 'busy'],
   // 25P03: the server ended the session of a transaction that stood still, as after a freeze of this process.
-  [/^(57014|57P0[1-3]|53...|08...|25006|25P03)$/, 'unavailable'],
+  [/^(57014|57P0[1-3]|53...|58...|08...|25006|25P03)$/, 'unavailable'],
 ];
 
 /** Bun.SQL hides the SQLSTATE in `errno`; its `code` is the same for every error of the server. */

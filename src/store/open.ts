@@ -1,6 +1,6 @@
 import { type CompiledQuery, type Dialect, Kysely, sql, type Transaction } from 'kysely';
 import type { Soon } from '../soon.ts';
-import { isDiskFull, StoreError } from './errors.ts';
+import { isBusy, isDiskFull } from './errors.ts';
 import { guardTransaction } from './guard.ts';
 import { createHealth, foreignHealth, type Health } from './health.ts';
 import { openPostgres } from './postgres.ts';
@@ -127,7 +127,7 @@ export async function transact<T>(store: Store, work: (trx: Transaction<Schema>)
 }
 
 function mayTryAgain(error: unknown): boolean {
-  return isDiskFull(error) || (error instanceof StoreError && error.word === 'busy');
+  return isDiskFull(error) || isBusy(error);
 }
 
 function tryOnce<T>(store: Store, work: (trx: Transaction<Schema>) => Promise<T>): Promise<T> {

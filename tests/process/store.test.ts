@@ -1,3 +1,4 @@
+import { Database } from 'bun:sqlite';
 import { afterEach, beforeEach, describe, expect, test } from 'bun:test';
 import {
   copyFileSync,
@@ -100,6 +101,20 @@ describe('F07, DUR-02: a start on a damaged database is refused and changes noth
     expect(unknown.code).toBe(1);
     expect(unknown.errors).toMatch(/^cardea: There is no store at [^\n]+cardea\.db\.\n$/);
   });
+});
+
+test('F08: a start waits for a moment while a command holds the file, and no command waits', async () => {
+  await fillGround(ground);
+  const holder = new Database(join(ground.directory, 'cardea.db'));
+  holder.run('pragma locking_mode = exclusive');
+  holder.run('begin exclusive');
+  const command = await runProgram(['user', 'list'], { env: ground.env });
+  expect(command.errors).toMatch(/^cardea: the store is busy; try again\. \([^\n]+\)\n$/);
+  const starting = startProgram(['serve'], { env: ground.env });
+  await starting.waitFor(/"event":"store\.not_reached"/);
+  holder.close();
+  const [, url = ''] = await starting.waitFor(/"event":"server\.started","url":"([^"]+)"/);
+  expect((await doorsOf(url).restLogin(john.login, john.password)).status).toBe(200);
 });
 
 describe('F33: a database server that is not there', () => {

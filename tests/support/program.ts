@@ -134,9 +134,18 @@ export async function runProgram(args: readonly string[], options: ProgramOption
 export type Server = Program & { readonly url: string };
 
 /** Starts `serve` and waits until it answers. */
-export async function startServing(env: Readonly<Record<string, string>>): Promise<Server> {
-  const program = startProgram(['serve'], { env });
-  const [, url = ''] = await program.waitFor(/"event":"server\.started","url":"([^"]+)"/);
+export function startServing(env: Readonly<Record<string, string>>): Promise<Server> {
+  return serveBy(programCommand, env);
+}
+
+/** `startServing` by another command line than the project's own. */
+export async function serveBy(command: readonly string[], env: Readonly<Record<string, string>>): Promise<Server> {
+  const program = startProgram(['serve'], { env, command });
+  const started = program.waitFor(/"event":"server\.started","url":"([^"]+)"/);
+  const [, url = ''] = await started.catch(async (error: unknown) => {
+    await program.exited;
+    throw new Error(`the server does not start: ${program.errors()}`, { cause: error });
+  });
   return { ...program, url };
 }
 
@@ -148,8 +157,8 @@ export type Ground = {
 };
 
 /** Makes an empty place; every server in it takes a free port and stops without a pause. */
-export function makeGround(settings: Readonly<Record<string, string>> = {}): Ground {
-  const directory = mkdtempSync(join(tmpdir(), 'cardea-process-'));
+export function makeGround(settings: Readonly<Record<string, string>> = {}, parent: string = tmpdir()): Ground {
+  const directory = mkdtempSync(join(parent, 'cardea-process-'));
   chmodSync(directory, 0o700);
   const env = {
     CARDEA_HTTP_PORT: '0',

@@ -4,18 +4,21 @@ import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 export type TcpProxy = {
   readonly port: number;
   /** Lets everything through, also what was held back. */
-  forward(): void;
+  readonly forward: () => void;
   /** Takes connections and bytes and passes nothing on, in either direction, as a frozen server does. */
-  hold(): void;
+  readonly hold: () => void;
+  /** Passes everything on so many milliseconds late, in either direction, in its order. */
+  readonly delay: (ms: number) => void;
   /** Resets what is connected and every new connection at once, as a stopped server does. */
-  cut(): void;
-  close(): void;
+  readonly cut: () => void;
+  readonly close: () => void;
 };
 
 /** Forwards connections to a port of this machine until told otherwise. */
 export async function startTcpProxy(targetPort: number): Promise<TcpProxy> {
   const open = new Set<Socket>();
   let state: 'forward' | 'hold' | 'cut' = 'forward';
+  let delayMs = 0;
   const listener = createServer((near) => {
     if (state === 'cut') return void near.resetAndDestroy();
     const far = connect(targetPort, '127.0.0.1');
@@ -24,7 +27,7 @@ export async function startTcpProxy(targetPort: number): Promise<TcpProxy> {
       [far, near],
     ] as const) {
       open.add(from);
-      from.on('data', (bytes) => to.write(bytes));
+      from.on('data', (bytes) => (delayMs === 0 ? to.write(bytes) : setTimeout(() => to.write(bytes), delayMs)));
       from.on('error', () => {});
       from.on('close', () => {
         open.delete(from);
@@ -44,11 +47,15 @@ export async function startTcpProxy(targetPort: number): Promise<TcpProxy> {
     port: (listener.address() as AddressInfo).port,
     forward() {
       state = 'forward';
+      delayMs = 0;
       for (const socket of open) socket.resume();
     },
     hold() {
       state = 'hold';
       for (const socket of open) socket.pause();
+    },
+    delay(ms) {
+      delayMs = ms;
     },
     cut,
     close() {

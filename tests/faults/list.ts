@@ -1,0 +1,25 @@
+import { calmFaults } from './calm.ts';
+import { clockFaults } from './clocks.ts';
+import { databaseFaults } from './database.ts';
+import { diskFaults } from './disk-trouble.ts';
+import { duoFaults } from './duo.ts';
+import type { Fault } from './fault.ts';
+import { fileFaults } from './files.ts';
+import { killFaults } from './kill.ts';
+import { loadFaults } from './load.ts';
+import { powerFaults } from './power.ts';
+import { stopFaults } from './stop.ts';
+
+/** The fault plan, in its order. */
+export const faults: readonly Fault[] = [
+  ...calmFaults,
+  ...killFaults,
+  ...powerFaults,
+  ...fileFaults,
+  ...diskFaults,
+  ...clockFaults,
+  ...databaseFaults,
+  ...duoFaults,
+  ...loadFaults,
+  ...stopFaults,
+].sort((one, other) => one.id.localeCompare(other.id));
