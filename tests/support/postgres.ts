@@ -16,14 +16,14 @@ export type Cluster = {
   readonly url: string;
   readonly port: number;
   /** @returns the new database's URL */
-  createDatabase(name: string): Promise<string>;
+  readonly createDatabase: (name: string) => Promise<string>;
   /** The server's first process. @throws Error when it does not run */
-  pid(): number;
+  readonly pid: () => number;
   /** Starts the server again after a signal has ended it; `stopped` tells when that is. */
-  start(): Promise<void>;
-  stopped(): Promise<void>;
+  readonly start: () => Promise<void>;
+  readonly stopped: () => Promise<void>;
   /** Ends the server and deletes its data. */
-  stop(): Promise<void>;
+  readonly stop: () => Promise<void>;
 };
 
 const asRoot = process.getuid?.() === 0;
