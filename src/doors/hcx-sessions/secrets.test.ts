@@ -98,13 +98,23 @@ function expectNone(remains: string, secrets: readonly string[]): void {
   expect(findIn(remains, texts)).toEqual([]);
 }
 
+/** What the server tells whoever watches it. Fails the test unless it has counted the run. */
+async function readMetrics({ metricsUrl }: TestServer): Promise<string> {
+  const text = await (await fetch(`${metricsUrl}/metrics`)).text();
+  expect(text).toContain('hcx-sessions');
+  return text;
+}
+
+const watched = { ...patient, CARDEA_METRICS_LISTEN: '127.0.0.1:0' };
+
 describe('[28] a run leaves no token, password or Basic value in any encoding, letter case or with other colons', () => {
-  test('on SQLite: not in the database, its log, or a log line', async () => {
-    const server = await startTestServer({ settings: patient });
+  test('on SQLite: not in the database, its log, a log line or a metric', async () => {
+    const server = await startTestServer({ settings: watched });
     try {
       const secrets = await spendSecrets(server);
       expect(server.log.length).toBeGreaterThanOrEqual(2 * rounds);
       expectNone(readRemains(server), secrets);
+      expect(findIn(await readMetrics(server), secrets.flatMap(spellingsOf))).toEqual([]);
     } finally {
       await server.close();
     }
