@@ -165,15 +165,23 @@ function giveName(draft: string, target: string, replace: boolean): void {
  * @returns where the former one is now, or null when there was none
  */
 export function exchangeFile(file: string, draft: string, suffix: string): string | null {
-  const aside = existsSync(file) ? `${file}.${suffix}` : null;
+  const free = freeName(`${file}.${suffix}`);
+  const aside = existsSync(file) ? free : null;
   foldLog(file);
   if (aside !== null) linkSync(file, aside);
   // The log belongs to the former database; SQLite would play it onto the new one.
-  if (existsSync(`${file}-wal`)) renameSync(`${file}-wal`, `${aside ?? `${file}.${suffix}`}-wal`);
+  if (existsSync(`${file}-wal`)) renameSync(`${file}-wal`, `${free}-wal`);
   rmSync(`${file}-shm`, { force: true });
   renameSync(draft, file);
   syncFolderOf(file);
   return aside;
+}
+
+/** Two restores may come within one second. */
+function freeName(name: string): string {
+  let free = name;
+  for (let count = 2; existsSync(free) || existsSync(`${free}-wal`); count += 1) free = `${name}-${count}`;
+  return free;
 }
 
 /** So that the former database is one whole file again; one that is damaged keeps its log beside it. */
