@@ -1,8 +1,6 @@
 import type { Soon } from '../soon.ts';
 import { HttpFault } from './faults.ts';
 
-/** Time a client has for the whole body: a body by drops would otherwise hold a request for the idle time-out. */
-const bodyDeadlineMs = 5_000;
 const firstBufferBytes = 1_024;
 const nothing: Uint8Array = new Uint8Array(0);
 
@@ -11,23 +9,22 @@ const jsonTypePattern = /^application\/json(?:[ \t]*;[ \t]*charset=(?:utf-8|"utf
 /**
  * The whole body, of length 0 when there is none. Never keeps more than `limitBytes`.
  *
- * @param deadlineMs for tests; the default is what the server promises
- * @throws HttpFault `body_too_large`; `too_slow` after the deadline or when the client has left
+ * @throws HttpFault `body_too_large`; `too_slow` when the client has left
  */
-export function readBody(request: Request, limitBytes: number, deadlineMs: number = bodyDeadlineMs): Soon<Uint8Array> {
+export function readBody(request: Request, limitBytes: number): Soon<Uint8Array> {
   const declared = refuseDeclared(request, limitBytes);
   if (declared === 0) return nothing;
   // The runtime holds a client to its declared length, so nothing needs counting. Touching `request.body` would
   // build a stream, which costs more than all the rest of this function.
-  if (declared !== undefined) return beforeDeadline(request.bytes(), deadlineMs);
-  return collectStream(request, limitBytes, deadlineMs);
+  if (declared !== undefined) return request.bytes().catch(toFault);
+  return collectStream(request, limitBytes);
 }
 
 /** Reads the body of an operation that ignores it: same limits as `readBody`, and nothing is kept. */
-export function drainBody(request: Request, limitBytes: number, deadlineMs: number = bodyDeadlineMs): Soon<void> {
+export function drainBody(request: Request, limitBytes: number): Soon<void> {
   if (refuseDeclared(request, limitBytes) === 0) return;
   let total = 0;
-  return readStream(request, deadlineMs, (chunk) => {
+  return readStream(request, (chunk) => {
     total += chunk.length;
     if (total > limitBytes) throw new HttpFault('body_too_large');
   });
@@ -73,10 +70,10 @@ function refuseDeclared(request: Request, limitBytes: number): number | undefine
  * Collects a chunked body. It grows one buffer instead of keeping the chunks, since 16,384 chunks of one byte would
  * cost a hundred times the limit.
  */
-async function collectStream(request: Request, limitBytes: number, deadlineMs: number): Promise<Uint8Array> {
+async function collectStream(request: Request, limitBytes: number): Promise<Uint8Array> {
   let buffer: Uint8Array = new Uint8Array(Math.min(firstBufferBytes, limitBytes));
   let length = 0;
-  await readStream(request, deadlineMs, (chunk) => {
+  await readStream(request, (chunk) => {
     if (length + chunk.length > limitBytes) throw new HttpFault('body_too_large');
     buffer = makeRoom(buffer, length + chunk.length, limitBytes);
     buffer.set(chunk, length);
@@ -94,12 +91,12 @@ function makeRoom(buffer: Uint8Array, needed: number, limitBytes: number): Uint8
 }
 
 /** Hands each chunk to `take` until the body ends; what `take` throws ends the reading. */
-async function readStream(request: Request, deadlineMs: number, take: (chunk: Uint8Array) => void): Promise<void> {
+async function readStream(request: Request, take: (chunk: Uint8Array) => void): Promise<void> {
   // Bun gives GET and HEAD no body, whatever was sent.
   const reader = request.body?.getReader();
   if (reader === undefined) return;
   try {
-    await beforeDeadline(takeAll(reader, take), deadlineMs);
+    await takeAll(reader, take).catch(toFault);
   } catch (error) {
     // Not awaited: the rest of a slow body may never come, and the connection is closed after the answer.
     reader.cancel().catch(() => {});
@@ -118,16 +115,10 @@ async function takeAll(
   }
 }
 
-/** Waits for `work` until the deadline. A client that left counts as too slow: nobody will read the answer. */
-async function beforeDeadline<T>(work: Promise<T>, deadlineMs: number): Promise<T> {
-  const late = Promise.withResolvers<never>();
-  const timer = setTimeout(() => late.reject(new HttpFault('too_slow')), deadlineMs);
-  try {
-    return await Promise.race([work, late.promise]);
-  } catch (error) {
-    if (error instanceof Error && error.name === 'AbortError') throw new HttpFault('too_slow');
-    throw error;
-  } finally {
-    clearTimeout(timer);
-  }
+/**
+ * A client that left counts as too slow: nobody will read the answer. How long the rest of a body may take is for the server's own
+ * deadline to say, which answers and closes the connection.
+ */
+function toFault(error: unknown): never {
+  throw error instanceof Error && error.name === 'AbortError' ? new HttpFault('too_slow') : error;
 }

@@ -1,4 +1,5 @@
 import { SaxesParser, type SaxesTagNS } from 'saxes';
+import { readPlain } from './xml-plain.ts';
 
 /** An element with its namespace resolved; `text` joins its text pieces and CDATA, comments left out. */
 export type XmlElement = {
@@ -55,6 +56,11 @@ type OpenElement = XmlElement & { children: XmlElement[]; text: string };
  * @throws MalformedXml
  */
 export function readXml(text: string, encoding: string): XmlElement {
+  return (encoding === 'utf-8' ? readPlain(text) : undefined) ?? parseXml(text, encoding);
+}
+
+/** `readXml` without the shorter way for plain documents. */
+export function parseXml(text: string, encoding: string): XmlElement {
   const parser = new SaxesParser({ xmlns: true });
   const open: OpenElement[] = [];
   let root: OpenElement | undefined;
