@@ -93,6 +93,11 @@ describe('what is not plain, or not XML, is left to the parser', () => {
     `${'<a>'.repeat(40)}${'</a>'.repeat(40)}`,
     `<a>${'<b/>'.repeat(150)}</a>`,
     `<${'n'.repeat(101)}/>`,
+    `<a ${'n'.repeat(60_000)}="1"/>`,
+    `<a ${'n'.repeat(101)}="1"/>`,
+    `<a p:${'n'.repeat(101)}="1"/>`,
+    '<a b="1" c d="2"/>',
+    '<a 1b="1"/>',
   ])('%#: %s', (text) => {
     expect(readPlain(text)).toBeUndefined();
   });

@@ -8,9 +8,10 @@ type Growing = XmlElement & { children: XmlElement[]; text: string };
 const declaration = /<\?xml version="1\.0"(?: encoding="utf-8")?\?>/iy;
 /** References, markup other than tags, and whatever a parser would have to normalize or judge. */
 const unplain = /[^\x20-\x25\x27-\x7e\n\t]|<[!?]|\]\]>/;
-const openTag =
-  /<([A-Za-z_][\w.-]{0,99})(?::([A-Za-z_][\w.-]{0,99}))?((?:[ \n\t]+[A-Za-z_][\w.:-]*=(?:"[^"<\n\t]*"|'[^'<\n\t]*'))*)[ \n\t]*(\/?)>/y;
-const attribute = /([A-Za-z_][\w.-]{0,99})(?::([A-Za-z_][\w.-]{0,99}))?=(?:"([^"]*)"|'([^']*)')/g;
+/** The start of a tag: prefix or name, and name. An over-long name does not match, as its rest is no part of a tag. */
+const tagStart = /<([A-Za-z_][\w.-]{0,99})(?::([A-Za-z_][\w.-]{0,99}))?/y;
+const attribute = /[ \n\t]+([A-Za-z_][\w.-]{0,99})(?::([A-Za-z_][\w.-]{0,99}))?=(?:"([^"<\n\t]*)"|'([^'<\n\t]*)')/y;
+const tagEnd = /[ \n\t]*(\/?)>/y;
 
 const attributesOfNamespaces = 'http://www.w3.org/2000/xmlns/';
 const deepest = 16;
@@ -44,14 +45,14 @@ function readElements(text: string, first: number): XmlElement | undefined {
       at += closing.length;
     } else {
       elements += 1;
-      openTag.lastIndex = at;
-      const tag = openTag.exec(text);
-      const opened = tag === null ? undefined : openElement(tag, open.at(-1)?.scope ?? noScope);
-      if (opened === undefined || elements > mostElements || open.length === deepest) return undefined;
+      const tag = readTag(text, at);
+      const opened = tag === undefined ? undefined : openElement(tag, open.at(-1)?.scope ?? noScope);
+      if (tag === undefined || opened === undefined || elements > mostElements || open.length === deepest)
+        return undefined;
       root ??= opened.element;
       open.at(-1)?.element.children.push(opened.element);
-      if (tag?.[4] === '') open.push(opened);
-      at = openTag.lastIndex;
+      if (!tag.isEmpty) open.push(opened);
+      at = tag.end;
     }
     const parent = open.at(-1);
     if (parent === undefined) return text.slice(at).trim() === '' ? root : undefined;
@@ -62,11 +63,35 @@ function readElements(text: string, first: number): XmlElement | undefined {
   }
 }
 
-function openElement([, first = '', second, list = '']: RegExpExecArray, outer: Scope): OpenElement | undefined {
-  const raw = list === '' ? [] : [...list.matchAll(attribute)].map(readAttribute);
+type Tag = { readonly first: string; readonly second: string | undefined; readonly raw: readonly RawAttribute[] } & {
+  readonly isEmpty: boolean;
+  readonly end: number;
+};
+
+/** One tag, every character of it; the patterns go on where the one before ended. */
+function readTag(text: string, at: number): Tag | undefined {
+  const start = matchAt(tagStart, text, at);
+  if (start === null) return undefined;
+  const [, first = '', second] = start;
+  const raw: RawAttribute[] = [];
+  let end = tagStart.lastIndex;
+  for (let found = matchAt(attribute, text, end); found !== null; found = matchAt(attribute, text, end)) {
+    raw.push(readAttribute(found));
+    end = attribute.lastIndex;
+    if (raw.length > mostAttributes) return undefined;
+  }
+  const closing = matchAt(tagEnd, text, end);
+  return closing === null ? undefined : { first, second, raw, isEmpty: closing[1] === '/', end: tagEnd.lastIndex };
+}
+
+function matchAt(pattern: RegExp, text: string, at: number): RegExpExecArray | null {
+  pattern.lastIndex = at;
+  return pattern.exec(text);
+}
+
+function openElement({ first, second, raw }: Tag, outer: Scope): OpenElement | undefined {
   const scope = declareNamespaces(raw, outer);
-  if (scope === undefined || raw.length > mostAttributes || new Set(raw.map(({ key }) => key)).size < raw.length)
-    return undefined;
+  if (scope === undefined || new Set(raw.map(({ key }) => key)).size < raw.length) return undefined;
   const prefix = second === undefined ? '' : first;
   const namespace = scope.get(prefix) ?? (prefix === '' ? '' : undefined);
   const attributes = resolveAttributes(raw, scope);
