@@ -26,7 +26,7 @@ export type Hasher = {
   close(): Promise<void>;
 };
 
-/** `width` and `busy` in child processes, `waiting` in jobs now, `shed` in jobs refused since start because the lane was full or slow. */
+/** `width` and `busy` in child processes, `waiting` in jobs now, `shed` in sign-ins and jobs refused since start because the lane was full or slow. */
 export type HashLoad = {
   readonly width: number;
   readonly busy: number;
@@ -110,7 +110,10 @@ function buildDummy({ memoryKib, passes }: HashLaneOptions): string {
 
 function enter(lane: Lane): () => void {
   const { width, queueLength } = lane.options;
-  if (lane.entered >= Math.max(1, width) + queueLength) throw new CoreError('unavailable');
+  if (lane.entered >= Math.max(1, width) + queueLength) {
+    lane.shed += 1;
+    throw new CoreError('unavailable');
+  }
   lane.entered += 1;
   return () => {
     lane.entered -= 1;
