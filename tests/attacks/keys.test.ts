@@ -1,4 +1,5 @@
 import { beforeAll, describe, expect, test } from 'bun:test';
+import { change } from '../../src/core/change.ts';
 import { demoKey, demoUsers } from '../../src/cli/demo-data.ts';
 import { sendRaw, statuses } from '../../src/http/raw-client.ts';
 import { expectNothingInside, underAttack, useAttackGround } from '../support/attack.ts';
@@ -107,11 +108,13 @@ describe('attacks K: what was good until just now', () => {
     const endings: Readonly<Record<string, (one: Who) => Promise<unknown>>> = {
       replaced: (one) => rest.rest(server, 'POST', `/v2/users/key-generate/${one.id}`, { headers: root }),
       expired: (one) =>
-        server.core.store.db
-          .updateTable('api_keys')
-          .set({ expires_at: server.clock.nowMs / 1000 })
-          .where('user_id', '=', one.id)
-          .execute(),
+        change(server.core, (trx) =>
+          trx
+            .updateTable('api_keys')
+            .set({ expires_at: server.clock.nowMs / 1000 })
+            .where('user_id', '=', one.id)
+            .execute(),
+        ),
       disabled: (one) => setUserStatus(server, one.id, 'Suspended'),
       deleted: (one) => rest.rest(server, 'DELETE', `/v2/users/${one.id}`, { headers: root }),
     };

@@ -144,14 +144,14 @@ describe('attacks P: the process', () => {
     const program = await startServing(place.env);
     const command = Bun.spawnSync(['ps', '-o', 'args=', '-p', String(program.pid)]).stdout.toString();
     expect(command).toContain('serve');
-    const keys = Object.values(
-      JSON.parse(readFileSync(`${place.directory}/signing-keys.json`, 'utf8')) as Record<string, string | null>,
-    );
+    // Every text of the file that is long enough to be a key.
+    const keys = readFileSync(`${place.directory}/signing-keys.json`, 'utf8').match(/[A-Za-z0-9_+/-]{40,}/g) ?? [];
+    expect(keys.length).toBeGreaterThanOrEqual(2);
     const shown = [
       command,
       existsSync(`/proc/${program.pid}/environ`) ? readFileSync(`/proc/${program.pid}/environ`, 'utf8') : '',
     ];
-    for (const key of keys.filter((one) => one !== null)) for (const text of shown) expect(text).not.toContain(key);
+    for (const key of keys) for (const text of shown) expect(text).not.toContain(key);
     expect(program.output().includes('server.started_as_root')).toBe(process.getuid?.() === 0);
   });
 });
