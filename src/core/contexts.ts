@@ -1,3 +1,4 @@
+import { createBoundedMap } from './bounded-map.ts';
 import type { Credential, SessionContext } from './context.ts';
 
 /** What a credential stands for, and the seconds from which on the store must be asked again: its end, or a use worth recording. */
@@ -46,9 +47,9 @@ const mostForgotten = 10_000;
  * @param foreignChanges a number that moves when another process changed the store; may throw, which then forgets everything
  */
 export function createContextCache(capacity: number, foreignChanges: () => number): ContextCache {
-  const entries = new Map<string, Entry>();
+  const entries = createBoundedMap<Entry>(capacity);
   /** By kind and text, the second of the refusal. */
-  const refusals = new Map<string, number>();
+  const refusals = createBoundedMap<number>(mostRefusals);
   /** By user, the change after which an entry is good again. */
   const forgotten = new Map<number, number>();
   let changes = 0;
@@ -85,15 +86,12 @@ export function createContextCache(capacity: number, foreignChanges: () => numbe
       if (entry.change < (forgotten.get(entry.context.user.id) ?? 0)) return undefined;
       if (entry.touchedAt !== nowSeconds) {
         entry.touchedAt = nowSeconds;
-        entries.delete(text);
         entries.set(text, entry);
       }
       return entry.context;
     },
     keep(kind, text, context, goodBefore, nowSeconds) {
-      entries.delete(text);
       entries.set(text, { kind, context, goodBefore, change: changes, touchedAt: nowSeconds });
-      if (entries.size > capacity) entries.delete(entries.keys().next().value as string);
     },
     isRefused(kind, text, nowSeconds) {
       const since = refusals.get(`${kind} ${text}`);
@@ -102,10 +100,7 @@ export function createContextCache(capacity: number, foreignChanges: () => numbe
       return nowSeconds >= since && nowSeconds < since + refusalSeconds;
     },
     keepRefusal(kind, text, nowSeconds) {
-      const key = `${kind} ${text}`;
-      refusals.delete(key);
-      refusals.set(key, nowSeconds);
-      if (refusals.size > mostRefusals) refusals.delete(refusals.keys().next().value as string);
+      refusals.set(`${kind} ${text}`, nowSeconds);
     },
     forgetUser(userId) {
       changes += 1;
@@ -113,6 +108,6 @@ export function createContextCache(capacity: number, foreignChanges: () => numbe
       else forgotten.set(userId, changes);
     },
     forgetAll,
-    size: () => entries.size,
+    size: entries.size,
   };
 }

@@ -1,3 +1,5 @@
+import { createBoundedMap } from './bounded-map.ts';
+
 /** Counts uses per key and second; holds at most `capacity` keys, the least recently used leave first, by the second. */
 export type RateLimiter = {
   /** Takes one use. @returns 0 when it was there, else the whole seconds until the next one is */
@@ -12,21 +14,19 @@ const keepsPlaceMs = 1_000;
 
 /** A token bucket per key: `perSecond` uses flow in, up to `burst`. */
 export function createRateLimiter(perSecond: number, burst: number, capacity = 50_000): RateLimiter {
-  const buckets = new Map<string, Bucket>();
+  const buckets = createBoundedMap<Bucket>(capacity);
 
   function bucketOf(key: string, nowMs: number): Bucket {
     const known = buckets.get(key);
     if (known !== undefined && Math.abs(nowMs - known.movedMs) < keepsPlaceMs) return known;
     const bucket = known ?? { left: burst, atMs: nowMs, movedMs: nowMs };
     bucket.movedMs = nowMs;
-    buckets.delete(key);
     buckets.set(key, bucket);
-    if (buckets.size > capacity) buckets.delete(buckets.keys().next().value as string);
     return bucket;
   }
 
   return {
-    size: () => buckets.size,
+    size: buckets.size,
     take(key, nowMs) {
       const bucket = bucketOf(key, nowMs);
       // A clock that was set back must not stop the flow: time never counts backwards here.
