@@ -1,5 +1,4 @@
 import { describe, expect, test } from 'bun:test';
-import { stalePages } from '../scripts/docs.ts';
 import { type Config, ConfigError, describeOptions, loadConfig, publicUrl } from './config.ts';
 
 type Env = Record<string, string>;
@@ -296,8 +295,4 @@ describe('listening beyond loopback', () => {
     for (const host of ['127.0.0.1', '127.1.2.3', '::1', 'localhost'])
       expect(loadConfig({ CARDEA_HOST: host }).host).toBe(host);
   });
-});
-
-test('docs/configuration.md is what the table says', async () => {
-  expect(await stalePages()).not.toContain('docs/configuration.md');
 });
