@@ -211,3 +211,11 @@ describe('the scan', () => {
     ]);
   });
 });
+
+test('every write of the core goes through `change`, which forgets what is in memory', async () => {
+  const calling: string[] = [];
+  for await (const path of new Bun.Glob('src/core/*.ts').scan()) {
+    if (!path.endsWith('.test.ts') && /\btransact\(/.test(await Bun.file(path).text())) calling.push(path);
+  }
+  expect(calling).toEqual(['src/core/change.ts']);
+});

@@ -21,7 +21,7 @@ const noScope: Scope = new Map();
 
 /**
  * Reads a document of the plain kind that nearly every client sends: elements, attributes and printable ASCII text, in UTF-8. It takes
- * a tenth of the time of a parser for all of XML.
+ * about 0.6 of the time of a parser for all of XML.
  * @returns undefined for anything else, well-formed or not, which is left to that parser. What it does return is what the parser would
  */
 export function readPlain(text: string): XmlElement | undefined {
