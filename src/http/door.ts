@@ -49,6 +49,8 @@ export function splitTarget(url: string): { path: string; query: string } {
 export type Route = {
   readonly method: Method;
   readonly path: string;
+  /** False: an answer that is waited for keeps the caller's address by itself where it needs it; asking for it is a system call. */
+  readonly holdsCaller?: false;
   readonly answer: (exchange: Exchange) => Soon<Response>;
 };
 

@@ -1,7 +1,7 @@
 import type { Door, Route } from './door.ts';
 
 /** One route and the door it belongs to. */
-export type Endpoint = { readonly door: Door; readonly answer: Route['answer'] };
+export type Endpoint = Pick<Route, 'answer' | 'holdsCaller'> & { readonly door: Door };
 
 /** Everything declared for one path. */
 export type PathEntry = {
@@ -50,17 +50,15 @@ export function compileRoutes(doors: readonly Door[], fallback: Door): RouteTabl
     if (path.includes('{')) plantPattern(patterns, path, entry);
     else literal.set(path, { entry, params: noParams });
   }
-  const folded = compileFolded(all.filter((door) => door.ignoresCase === true));
-  return { literal, patterns, folded, owned: compileOwned(all), fallback };
-}
-
-function compileFolded(doors: readonly Door[]): RouteTable['folded'] {
   const folded = new Map<string, PathMatch>();
-  for (const [path, routes] of routesByPath(doors)) {
+  for (const [path, routes] of routesByPath(all.filter((door) => door.ignoresCase === true))) {
     if (path.includes('{')) throw new Error(`${path}: a path that ignores letter case has no parameters`);
-    folded.set(path.toLowerCase(), { entry: compilePath(routes), params: noParams });
+    const match = { entry: compilePath(routes), params: noParams };
+    // Nearly every client spells a path as it is published.
+    if (!literal.has(path)) literal.set(path, match);
+    folded.set(path.toLowerCase(), match);
   }
-  return folded;
+  return { literal, patterns, folded, owned: compileOwned(all), fallback };
 }
 
 /** What is declared for a path, undefined when nothing is. Literal segments win, the leftmost first. */
@@ -91,9 +89,10 @@ function routesByPath(doors: readonly Door[]): Map<string, OwnedRoute[]> {
 
 function compilePath(routes: readonly OwnedRoute[]): PathEntry {
   const endpoints = new Map<string, Endpoint>();
-  for (const { method, path, door, answer } of routes) {
+  for (const route of routes) {
+    const { method, path, door } = route;
     if (endpoints.has(method)) throw new Error(`${door.name}: ${method} ${path} is already taken`);
-    endpoints.set(method, { door, answer });
+    endpoints.set(method, route);
   }
   const methods = [...endpoints.keys()];
   const get = endpoints.get('GET');

@@ -170,12 +170,12 @@ function open(house: House, door: Door, request: Request, path: string, params: 
 }
 
 /** The one catch around every operation. */
-function callEndpoint(house: House, { answer, door }: Endpoint, exchange: Exchange): Soon<Response> {
+function callEndpoint(house: House, { answer, door, holdsCaller }: Endpoint, exchange: Exchange): Soon<Response> {
   try {
     const answering: unknown = answer(exchange);
     if (!(answering instanceof Promise)) return sendAnswer(house, door, exchange, answering);
     // Now, not later: when the client has hung up, its address is gone, and with it who sent a login (TH9).
-    exchange.caller.hold();
+    if (holdsCaller !== false) exchange.caller.hold();
     return answerInTime(house, door, exchange, answering);
   } catch (error) {
     return answerError(house, door, exchange, error);

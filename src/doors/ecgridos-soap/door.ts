@@ -3,8 +3,8 @@ import { readBody } from '../../http/body.ts';
 import type { Door, Exchange, Route } from '../../http/door.ts';
 import { type Fault, HttpFault } from '../../http/faults.ts';
 import { type Answer, prepareAnswers } from '../../http/headers.ts';
-import { remember } from '../../http/remember.ts';
-import { after, type Soon } from '../../soon.ts';
+import { remember, rememberLast } from '../../http/remember.ts';
+import { after, type Soon, settle } from '../../soon.ts';
 import { mediaTypes, readEnvelope, type SoapVersion, writeEnvelope, writeFault } from './envelope.ts';
 import { coreFaults, faultString, faultTable, SoapFault } from './faults.ts';
 import { givenInForm, writeFormResult } from './form.ts';
@@ -49,7 +49,7 @@ export function createEcgridosSoap(core: Core, settings: EcgridosSettings): Door
     ignoresCase: true,
     routes: [
       { method: 'GET', path: endpoint, answer: (exchange) => answerPage(settings, exchange) },
-      { method: 'POST', path: endpoint, answer: (exchange) => answerSoap(settled, exchange) },
+      { method: 'POST', path: endpoint, holdsCaller: false, answer: (exchange) => answerSoap(settled, exchange) },
       { method: 'GET', path: endpoint.replace('.asmx', '.css'), answer: answerStyle },
       ...operations.flatMap((operation) => formRoutes(settled, operation)),
     ],
@@ -69,24 +69,38 @@ function formRoutes(settled: Settled, operation: Operation): Route[] {
 
 // --- SOAP -----------------------------------------------------------------------------------------------------------
 
-async function answerSoap(settled: Settled, exchange: Exchange): Promise<Response> {
-  const { version, charset, action } = readSoapType(exchange.request);
-  const bytes = await readBody(exchange.request, bodyLimit);
-  try {
-    const request = readEnvelope(bytes, charset, version);
-    const operation = requireOperation(request.namespace, request.name);
-    if (!['', operation.name, namespace + operation.name].includes(action)) throw new SoapFault('F10');
-    const value = await perform(settled, operation, exchange, givenInSoap(request));
-    return soapAnswer(exchange, version, 200, writeSuccess(version, operation, value));
-  } catch (error) {
-    const fault = toFault(settled.core, exchange, error);
-    const { text, status } = writeFault(version, fault.id, fault.detail);
-    return soapAnswer(exchange, version, status, text, retryAfter(fault));
-  }
+function answerSoap(settled: Settled, exchange: Exchange): Soon<Response> {
+  const type = readSoapType(exchange.request);
+  return after(readBody(exchange.request, bodyLimit), (bytes) => answerEnvelope(settled, exchange, type, bytes));
 }
 
+function answerEnvelope(settled: Settled, exchange: Exchange, type: SoapType, bytes: Uint8Array): Soon<Response> {
+  const { version } = type;
+  return settle(
+    () => performEnvelope(settled, exchange, type, bytes),
+    (text) => soapAnswer(exchange, version, 200, text),
+    (error) => {
+      const fault = toFault(settled.core, exchange, error);
+      const { text, status } = writeFault(version, fault.id, fault.detail);
+      return soapAnswer(exchange, version, status, text, retryAfter(fault));
+    },
+  );
+}
+
+function performEnvelope(settled: Settled, exchange: Exchange, type: SoapType, bytes: Uint8Array): Soon<string> {
+  const { version, charset, action } = type;
+  const request = readEnvelope(bytes, charset, version);
+  const operation = requireOperation(request.namespace, request.name);
+  if (action !== '' && action !== operation.name && action !== namespace + operation.name) throw new SoapFault('F10');
+  return after(perform(settled, operation, exchange, givenInSoap(request)), (value) =>
+    writeSuccess(version, operation, value),
+  );
+}
+
+type SoapType = { readonly version: SoapVersion; readonly charset: string | undefined; readonly action: string };
+
 /** @throws HttpFault `unsupported_media_type` for anything but the two media types of SOAP, in UTF-8 or UTF-16, without coding */
-function readSoapType(request: Request): { version: SoapVersion; charset: string | undefined; action: string } {
+function readSoapType(request: Request): SoapType {
   const { type, parameters } = readMediaType(request);
   const version = type === mediaTypes['1.1'] ? '1.1' : type === mediaTypes['1.2'] ? '1.2' : undefined;
   const charset = parameters.get('charset')?.toLowerCase();
@@ -96,10 +110,17 @@ function readSoapType(request: Request): { version: SoapVersion; charset: string
   return { version, charset, action: unquote(version === '1.1' ? header : (parameters.get('action') ?? '')) };
 }
 
-function readMediaType(request: Request): { type: string; parameters: Map<string, string> } {
+function readMediaType(request: Request): MediaType {
   const coding = request.headers.get('content-encoding')?.trim().toLowerCase() ?? 'identity';
-  const [type = '', ...rest] = (request.headers.get('content-type') ?? '').split(';').map((part) => part.trim());
-  if (coding !== 'identity' || type.includes(',')) throw new HttpFault('unsupported_media_type');
+  if (coding !== 'identity') throw new HttpFault('unsupported_media_type');
+  return parseMediaType(request.headers.get('content-type') ?? '');
+}
+
+type MediaType = { readonly type: string; readonly parameters: ReadonlyMap<string, string> };
+
+const parseMediaType = rememberLast((header): MediaType => {
+  const [type = '', ...rest] = header.split(';').map((part) => part.trim());
+  if (type.includes(',')) throw new HttpFault('unsupported_media_type');
   const parameters = rest.map((part): [string, string] => {
     const equals = part.indexOf('=');
     return [part.slice(0, equals).trim().toLowerCase(), unquote(part.slice(equals + 1).trim())];
@@ -107,7 +128,7 @@ function readMediaType(request: Request): { type: string; parameters: Map<string
   // A header sent twice arrives as one, and of two encodings neither may be the one that counts.
   if (new Set(parameters.map(([name]) => name)).size < parameters.length) throw new HttpFault('unsupported_media_type');
   return { type: type.toLowerCase(), parameters: new Map(parameters) };
-}
+});
 
 function unquote(text: string): string {
   return text.trim().replace(/^"(.*)"$/, '$1');
@@ -149,6 +170,8 @@ function soapAnswer(
 /** Credential, then parameters, then rights, then the deed: the order of the contract, section 3. */
 function perform({ core, settings }: Settled, operation: Operation, exchange: Exchange, given: Given): Soon<Value> {
   const { caller } = exchange;
+  // Whoever changes something is written down with the address, which is gone as soon as the client has hung up.
+  if (operation.formGet === 'never') caller.hold();
   const call = { core, settings, caller, given };
   if (operation.access === 'public') return operation.run(call);
   const sessionId = readSessionId(given);
