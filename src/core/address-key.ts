@@ -1,11 +1,9 @@
-import { isIPv6 } from 'node:net';
-
 /**
  * What limits count an address under: an IPv4 address as it is, of an IPv6 address the first 64 bits, since a household or a host
  * has all the addresses below them.
  */
 export function addressKey(address: string): string {
-  if (!isIPv6(address)) return address;
+  if (!address.includes(':')) return address;
   const [head = '', tail] = (address.split('%')[0] ?? '').split('::');
   const before = head === '' ? [] : head.split(':');
   const after = tail === undefined || tail === '' ? [] : tail.split(':');

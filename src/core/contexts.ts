@@ -48,8 +48,7 @@ const mostForgotten = 10_000;
  */
 export function createContextCache(capacity: number, foreignChanges: () => number): ContextCache {
   const entries = createBoundedMap<Entry>(capacity);
-  /** By kind and text, the second of the refusal. */
-  const refusals = createBoundedMap<number>(mostRefusals);
+  const refusals = createBoundedMap<{ readonly kind: Credential['kind']; readonly since: number }>(mostRefusals);
   /** By user, the change after which an entry is good again. */
   const forgotten = new Map<number, number>();
   let changes = 0;
@@ -94,13 +93,13 @@ export function createContextCache(capacity: number, foreignChanges: () => numbe
       entries.set(text, { kind, context, goodBefore, change: changes, touchedAt: nowSeconds });
     },
     isRefused(kind, text, nowSeconds) {
-      const since = refusals.get(`${kind} ${text}`);
-      if (since === undefined) return false;
+      const refusal = refusals.get(text);
+      if (refusal === undefined || refusal.kind !== kind) return false;
       // A clock that was set back must not make a refusal last.
-      return nowSeconds >= since && nowSeconds < since + refusalSeconds;
+      return nowSeconds >= refusal.since && nowSeconds < refusal.since + refusalSeconds;
     },
     keepRefusal(kind, text, nowSeconds) {
-      refusals.set(`${kind} ${text}`, nowSeconds);
+      refusals.set(text, { kind, since: nowSeconds });
     },
     forgetUser(userId) {
       changes += 1;

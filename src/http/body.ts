@@ -44,15 +44,15 @@ export function requireJsonType(request: Request): void {
 }
 
 /**
- * Refuses a credential header that came twice. The runtime joins repeats with a comma, which no credential of ours
+ * A credential header, null when there is none. The runtime joins repeats with a comma, which no credential of ours
  * contains, and picking either half would let a proxy in front of us see another caller than we do (attacks K10).
  *
- * @throws HttpFault `repeated_header` naming the header
+ * @throws HttpFault `repeated_header` naming the header, when it came twice
  */
-export function refuseRepeated(request: Request, names: readonly string[]): void {
-  for (const header of names) {
-    if (request.headers.get(header)?.includes(',')) throw new HttpFault('repeated_header', { header });
-  }
+export function readSingle(request: Request, header: string): string | null {
+  const text = request.headers.get(header);
+  if (text?.includes(',')) throw new HttpFault('repeated_header', { header });
+  return text;
 }
 
 /** The declared length, undefined for a chunked body; refused at once when it is over the limit. */

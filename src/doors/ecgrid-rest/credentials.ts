@@ -8,6 +8,9 @@ import {
 } from '../../core/index.ts';
 import { after, type Soon } from '../../soon.ts';
 
+/** The credential headers of a request. */
+export type Presented = { readonly authorization: string | null; readonly key: string | null };
+
 /** The text behind `Bearer `, whatever the scheme's letter case; null for any other scheme or shape. */
 export function readBearer(authorization: string | null): string | null {
   return authorization?.match(/^bearer ([^\s]+)$/i)?.[1] ?? null;
@@ -18,12 +21,11 @@ export function readBearer(authorization: string | null): string | null {
  * good the session counts.
  * @throws CoreError `credential_missing`, `api_key_invalid`, `session_invalid`, `credentials_differ`, `throttled`
  */
-export function requireContext(core: Core, request: Request, caller: CallerFacts): Soon<SessionContext> {
-  const { headers } = request;
-  return withinLimits(core, caller, () => judge(core, headers.get('x-api-key'), headers.get('authorization')));
+export function requireContext(core: Core, presented: Presented, caller: CallerFacts): Soon<SessionContext> {
+  return withinLimits(core, caller, () => judge(core, presented));
 }
 
-function judge(core: Core, key: string | null, authorization: string | null): Soon<SessionContext> {
+function judge(core: Core, { key, authorization }: Presented): Soon<SessionContext> {
   if (key === null) {
     if (authorization === null) throw new CoreError('credential_missing');
     return judgeBearer(core, authorization);

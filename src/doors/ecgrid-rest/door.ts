@@ -1,19 +1,18 @@
 import { type Core, CoreError, type SessionContext, nameFailure } from '../../core/index.ts';
 import { after, type Soon, settle } from '../../soon.ts';
-import { drainBody, readBody, refuseRepeated, requireJsonType } from '../../http/body.ts';
+import { drainBody, readBody, readSingle, requireJsonType } from '../../http/body.ts';
 import { type CorsRule, corsHeaders, preflightHeaders } from '../../http/cors.ts';
 import type { Door, Exchange, Route } from '../../http/door.ts';
 import { HttpFault } from '../../http/faults.ts';
 import { type Answer, prepareAnswers } from '../../http/headers.ts';
 import { parseJsonObject } from '../../http/json.ts';
 import { remember } from '../../http/remember.ts';
-import { requireContext } from './credentials.ts';
+import { type Presented, requireContext } from './credentials.ts';
 import { EcgridError, type EcgridDetail, type EcgridWord, errorTable } from './errors.ts';
 import { type EcgridSettings, type Operation, type Outcome, operations, type SignedInCall } from './operations.ts';
 import { pathIdReason, readPathId } from './wire.ts';
 
 const bodyLimit = 16_384;
-const credentialHeaders = ['authorization', 'x-api-key'];
 /** A refused request may come again this soon when the store or the hashing lane was the reason. */
 const unavailableRetrySeconds = 2;
 
@@ -23,7 +22,11 @@ type Settled = {
   readonly settings: EcgridSettings;
   readonly cors: CorsRule | null;
   readonly send: Answer;
+  /** The refusals of a credential, which never vary, written once: guesses are to cost little more than good credentials. */
+  readonly refusals: ReadonlyMap<EcgridWord, Refusal>;
 };
+
+type Refusal = { readonly send: Answer; readonly text: string };
 
 const nothing = new Uint8Array();
 
@@ -31,8 +34,8 @@ const nothing = new Uint8Array();
 export function createEcgridRest(core: Core, settings: EcgridSettings): Door {
   const cors = corsRule(settings);
   const vary = cors === null ? undefined : { Vary: 'Origin' };
-  const send = prepareAnswers({ 'Content-Type': 'application/json; charset=utf-8', ...vary });
-  const door = { core, settings, cors, send };
+  const own = { 'Content-Type': 'application/json; charset=utf-8', ...vary };
+  const door = { core, settings, cors, send: prepareAnswers(own), refusals: prepareRefusals(own) };
   const routes = operations.map((operation): Route => {
     const answer = (exchange: Exchange) => answerOperation(door, operation, exchange);
     return { method: operation.method, path: operation.path, answer };
@@ -68,11 +71,14 @@ function answerOperation(door: Settled, operation: Operation, exchange: Exchange
 function runOperation(door: Settled, operation: Operation, exchange: Exchange): Soon<Outcome> {
   const { core, settings } = door;
   const { request, caller } = exchange;
-  refuseRepeated(request, credentialHeaders);
+  const presented = {
+    authorization: readSingle(request, 'authorization'),
+    key: readSingle(request, 'x-api-key'),
+  };
   return after(takeBody(operation, request), (bytes) =>
-    after(judgeAccess(core, operation, exchange), (context) => {
+    after(judgeAccess(core, operation, presented, caller), (context) => {
       const body = judgeBody(operation, bytes);
-      const call = { core, settings, caller, request, context, body, id: judgeId(exchange) };
+      const call = { core, settings, caller, presented, context, body, id: judgeId(exchange) };
       return operation.run(call as SignedInCall<unknown>);
     }),
   );
@@ -90,9 +96,14 @@ function takeBody(operation: Operation, request: Request): Soon<Uint8Array> {
   });
 }
 
-function judgeAccess(core: Core, operation: Operation, { request, caller }: Exchange): Soon<SessionContext | null> {
+function judgeAccess(
+  core: Core,
+  operation: Operation,
+  presented: Presented,
+  caller: Exchange['caller'],
+): Soon<SessionContext | null> {
   if (operation.access === 'public') return null;
-  return after(requireContext(core, request, caller), (context) => {
+  return after(requireContext(core, presented, caller), (context) => {
     if (context.stepDue && operation.access !== 'signed_in_step_due') throw new CoreError('step_due');
     return context;
   });
@@ -123,17 +134,35 @@ function answerError(door: Settled, exchange: Exchange, error: unknown): Respons
   return failure(door, exchange, code, detail);
 }
 
-function failure({ cors, send }: Settled, exchange: Exchange, word: EcgridWord, detail: EcgridDetail): Response {
-  const { status, errorCode, message } = errorTable[word];
-  const headers = { ...corsOf(cors, exchange), ...failureHeaders(word, status, detail) };
-  const text = typeof message === 'string' ? message : message(detail);
-  return send(exchange, status, JSON.stringify({ success: false, data: null, errorCode, message: text }), headers);
+function prepareRefusals(own: Readonly<Record<string, string>>): Settled['refusals'] {
+  const words = Object.keys(errorTable) as EcgridWord[];
+  return new Map(
+    words
+      .filter((word) => errorTable[word].status === 401)
+      .map((word) => [
+        word,
+        { send: prepareAnswers({ ...own, 'WWW-Authenticate': challenge(word) }), text: writeFailure(word, {}) },
+      ]),
+  );
 }
 
-function failureHeaders(word: EcgridWord, status: number, detail: EcgridDetail): Record<string, string> {
+function failure(door: Settled, exchange: Exchange, word: EcgridWord, detail: EcgridDetail): Response {
+  const { status } = errorTable[word];
+  const allowed = corsOf(door.cors, exchange);
+  const refusal = door.refusals.get(word);
+  if (refusal !== undefined) return refusal.send(exchange, status, refusal.text, allowed);
+  return door.send(exchange, status, writeFailure(word, detail), { ...allowed, ...failureHeaders(status, detail) });
+}
+
+function writeFailure(word: EcgridWord, detail: EcgridDetail): string {
+  const { errorCode, message } = errorTable[word];
+  const text = typeof message === 'string' ? message : message(detail);
+  return JSON.stringify({ success: false, data: null, errorCode, message: text });
+}
+
+function failureHeaders(status: number, detail: EcgridDetail): Record<string, string> {
   const retryAfter = detail.retryAfterSeconds ?? unavailableRetrySeconds;
   return {
-    ...(status === 401 && { 'WWW-Authenticate': challenge(word) }),
     ...((status === 429 || status === 503) && { 'Retry-After': String(retryAfter) }),
     ...(detail.allow !== undefined && { Allow: detail.allow }),
   };

@@ -2,7 +2,7 @@ import type { z } from 'zod';
 import * as core from '../../core/index.ts';
 import { remember } from '../../http/remember.ts';
 import type { Soon } from '../../soon.ts';
-import { readBearer } from './credentials.ts';
+import { type Presented, readBearer } from './credentials.ts';
 import { EcgridError } from './errors.ts';
 import * as wire from './wire.ts';
 
@@ -19,7 +19,7 @@ export type Call<Body> = {
   readonly core: core.Core;
   readonly settings: EcgridSettings;
   readonly caller: core.CallerFacts;
-  readonly request: Request;
+  readonly presented: Presented;
   readonly body: Body;
   /** The `{id}` of the path; 0 where the path has none. */
   readonly id: number;
@@ -168,7 +168,7 @@ async function login({
 
 /** The body's token counts; without one the bearer of the header does. A key never refreshes anything. */
 async function refresh(call: Call<z.output<typeof wire.refreshBody>>): Promise<Outcome> {
-  const authorization = call.request.headers.get('authorization');
+  const { authorization } = call.presented;
   if (call.body === null && authorization === null) throw new core.CoreError('credential_missing');
   const token = call.body ?? readBearer(authorization);
   if (token === null) throw new core.CoreError('session_invalid');

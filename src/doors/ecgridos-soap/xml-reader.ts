@@ -25,6 +25,12 @@ export class MalformedXml extends Error {
   }
 }
 
+const strict = { fatal: true } as const;
+const decoders = {
+  'utf-8': new TextDecoder('utf-8', strict),
+  'utf-16le': new TextDecoder('utf-16le', strict),
+  'utf-16be': new TextDecoder('utf-16be', strict),
+};
 const deepest = 32;
 const mostAttributes = 64;
 const longestName = 256;
@@ -42,7 +48,7 @@ export function decodeXml(bytes: Uint8Array, charset: string | undefined): { tex
   if (charset !== undefined && charset !== encoding) throw new MalformedXml('encoding');
   const label = little ? 'utf-16le' : big ? 'utf-16be' : 'utf-8';
   try {
-    return { text: new TextDecoder(label, { fatal: true }).decode(bytes), encoding };
+    return { text: decoders[label].decode(bytes), encoding };
   } catch {
     throw new MalformedXml('encoding');
   }

@@ -9,6 +9,9 @@ import {
 } from '../../core/index.ts';
 import { after, type Soon } from '../../soon.ts';
 
+/** The credential headers of a request; `token` is empty where the contract's own one is missing. */
+export type Presented = { readonly authorization: string | null; readonly token: string };
+
 type Judge = () => Soon<SessionContext>;
 
 /**
@@ -18,12 +21,10 @@ type Judge = () => Soon<SessionContext>;
  */
 export function requireContext(
   core: Core,
-  request: Request,
+  { authorization, token }: Presented,
   caller: CallerFacts,
   options: { readonly basic: boolean },
 ): Soon<SessionContext> {
-  const token = request.headers.get('x-hm-authorization') ?? '';
-  const authorization = request.headers.get('authorization');
   return withinLimits(core, caller, () => {
     if (authorization === null) return judgeToken(core, token);
     const judgeOther = readAuthorization(core, authorization, caller, options);

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { type Core, nameFailure } from '../../core/index.ts';
 import { after, type Soon, settle } from '../../soon.ts';
-import { drainBody, readBody, refuseRepeated } from '../../http/body.ts';
+import { drainBody, readBody, readSingle } from '../../http/body.ts';
 import type { Door, Exchange, Route } from '../../http/door.ts';
 import { HttpFault } from '../../http/faults.ts';
 import { type Answer, prepareAnswers } from '../../http/headers.ts';
@@ -12,7 +12,6 @@ import { prefersXml, writeErrorMap } from './xml.ts';
 
 const bodyLimit = 16_384;
 const tokenHeader = 'x-hm-authorization';
-const credentialHeaders = ['authorization', tokenHeader];
 const hybridity = '/hybridity/';
 /** A refused request may come again this soon when the store or the hashing lane was the reason. */
 const unavailableRetrySeconds = 2;
@@ -51,11 +50,14 @@ function optionsRoute(path: string, operations: readonly Operation[]): Route {
 function answerOperation(core: Core, settings: HcxSettings, operation: Operation, exchange: Exchange): Soon<Response> {
   const { request, caller } = exchange;
   const run = () => {
-    refuseRepeated(request, credentialHeaders);
+    const presented = {
+      authorization: readSingle(request, 'authorization'),
+      token: readSingle(request, tokenHeader) ?? '',
+    };
     const body = operation.readsBody
       ? readLoginMembers(request)
       : after(drainBody(request, bodyLimit), () => noMembers);
-    return after(body, (members) => operation.run({ core, settings, caller, request, body: members }));
+    return after(body, (members) => operation.run({ core, settings, caller, presented, body: members }));
   };
   return settle(
     run,

@@ -1,7 +1,7 @@
 import * as core from '../../core/index.ts';
 import { remember } from '../../http/remember.ts';
 import { after, type Soon } from '../../soon.ts';
-import { requireContext } from './credentials.ts';
+import { type Presented, requireContext } from './credentials.ts';
 import { HcxError } from './errors.ts';
 import { type Installation, readLoginBody, writeHybridityData, writeSessionData } from './wire.ts';
 
@@ -19,7 +19,7 @@ export type Call = {
   readonly core: core.Core;
   readonly settings: HcxSettings;
   readonly caller: core.CallerFacts;
-  readonly request: Request;
+  readonly presented: Presented;
   /** The members of the body; empty where an operation reads none. */
   readonly body: Readonly<Record<string, unknown>>;
 };
@@ -54,8 +54,8 @@ export const hybridityOperations: readonly Operation[] = ['/hybridity/api/sessio
   (path) => ({ method: 'POST', path, access: 'public', readsBody: true, run: openHybriditySession }),
 );
 
-function showSession({ core: cardea, request, caller, settings }: Call): Soon<Outcome> {
-  return after(requireContext(cardea, request, caller, { basic: true }), (context) => {
+function showSession({ core: cardea, presented, caller, settings }: Call): Soon<Outcome> {
+  return after(requireContext(cardea, presented, caller, { basic: true }), (context) => {
     if (context.stepDue) throw new core.CoreError('step_due');
     return describeSession(cardea, settings.installation, context);
   });
@@ -89,9 +89,9 @@ function openSession({ core: cardea, caller, body }: Call, idleSeconds: number):
 }
 
 /** A password opens no session, so Basic has none to end: it is refused without being looked at. */
-async function endSession({ core: cardea, request, caller }: Call): Promise<Outcome> {
+async function endSession({ core: cardea, presented, caller }: Call): Promise<Outcome> {
   try {
-    const context = await requireContext(cardea, request, caller, { basic: false });
+    const context = await requireContext(cardea, presented, caller, { basic: false });
     await core.endOwnSession(cardea, context, caller);
     return {};
   } catch (error) {

@@ -1,6 +1,6 @@
 import { type Core, nameFailure } from '../../core/index.ts';
 import { type Soon, settle } from '../../soon.ts';
-import { refuseRepeated } from '../../http/body.ts';
+import { readSingle } from '../../http/body.ts';
 import { type CorsRule, corsHeaders, preflightHeaders } from '../../http/cors.ts';
 import type { Door, Exchange, Route } from '../../http/door.ts';
 import { HttpFault } from '../../http/faults.ts';
@@ -12,7 +12,6 @@ import { type Operation, type Outcome, operations, type UserSessionSettings } fr
 
 /** A refused request may come again this soon when the store or the hashing lane was the reason. */
 const unavailableRetrySeconds = 2;
-const credentialHeaders = ['authorization'];
 const nothingPresented: Presented = { credential: null, presented: false, byCookie: false };
 
 /** The UserSession contract: who is signed in, in which accounts, with which roles and permissions. */
@@ -51,7 +50,7 @@ function answerOperation(
   const isPublic = operation.access === 'public';
   const found = isPublic ? nothingPresented : readCredential(request, settings.cookieMode);
   const run = () => {
-    refuseRepeated(request, credentialHeaders);
+    readSingle(request, 'authorization');
     return operation.run({ core, settings, caller, request, found });
   };
   return settle(
