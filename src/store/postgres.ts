@@ -14,13 +14,14 @@ import {
   PostgresQueryCompiler,
   type QueryResult,
 } from 'kysely';
+import { createBatchReader } from './batch.ts';
 import { StoreError, translate } from './errors.ts';
 import { refuseInsideTransaction, refuseSettings, refuseStream } from './guard.ts';
 import { checkParameters } from './parameters.ts';
 
 export type PostgresHandle = {
   readonly dialect: Dialect;
-  /** One statement, straight onto the pool. @throws StoreError */
+  /** A prepared statement, straight onto the pool, with all that ask for it in the same turn. @throws StoreError */
   readonly read: <Row>(query: CompiledQuery<Row>) => Promise<Row[]>;
   close(): Promise<void>;
 };
@@ -47,11 +48,14 @@ export async function openPostgres(url: string, allowUnsafeDurability: boolean):
     await closePools(pools, 0);
     throw error;
   }
+  const readTogether = createBatchReader(
+    async <Row>(text: string, parameters: readonly unknown[]) => (await runSingle<Row>(pools, text, parameters)).rows,
+  );
   return {
     dialect: createDialect(createDriver(pools)),
-    async read<Row>(query: CompiledQuery<Row>) {
+    read(query) {
       refuseInsideTransaction();
-      return (await runSingle<Row>(pools, query.sql, query.parameters)).rows;
+      return readTogether(query);
     },
     close: () => closePools(pools, 1),
   };
