@@ -3,6 +3,7 @@ import { setPriority } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { CoreError } from './errors.ts';
 import type { HashReply, HashRequest, Verdict } from './hash-worker.ts';
+import { isOutdated, readStored } from './stored-hash.ts';
 
 /** The one way to hash and check passwords. Every promise rejects with `CoreError('unavailable')` when the lane is full, slow or closed. */
 export type Hasher = {
@@ -17,6 +18,8 @@ export type Hasher = {
    * @throws CoreError('unavailable') at once when as many are under way as can be hashed in time
    */
   enter(): () => void;
+  /** Whether `enter` would find a place. @throws CoreError('unavailable') as it does, before any work is spent on a sign-in */
+  requirePlace(): void;
   /** True when a stored hash is weaker than today's parameters, so that a successful login stores a new one (AUT-14). */
   isOutdated(stored: string): boolean;
   /** Number of verifications handed to a child since start, dummies included. */
@@ -67,6 +70,8 @@ type Lane = {
   closed: boolean;
 };
 
+/** One for all: an error of its own for each of thousands a second would cost more than the rest of their answers. */
+const full = new CoreError('unavailable');
 const lowestPriority = 19;
 const restartDelayMs = 1_000;
 /** How long a job waits for the first child to come up. */
@@ -95,6 +100,7 @@ export function startHasher(options: HashLaneOptions): Hasher {
     verify: (password, stored) => verify(lane, password, stored),
     verifyDummy: async (password) => void (await runVerify(lane, password, lane.dummy)),
     enter: () => enter(lane),
+    requirePlace: () => requirePlace(lane),
     isOutdated: (stored) => isOutdated(options, stored),
     evaluated: () => lane.evaluated,
     load: () => loadOf(lane),
@@ -108,12 +114,15 @@ function buildDummy({ memoryKib, passes }: HashLaneOptions): string {
   return `$argon2id$v=19$m=${memoryKib},t=${passes},p=1$${part()}$${part()}`;
 }
 
-function enter(lane: Lane): () => void {
+function requirePlace(lane: Lane): void {
   const { width, queueLength } = lane.options;
-  if (lane.entered >= Math.max(1, width) + queueLength) {
-    lane.shed += 1;
-    throw new CoreError('unavailable');
-  }
+  if (lane.entered < Math.max(1, width) + queueLength) return;
+  lane.shed += 1;
+  throw full;
+}
+
+function enter(lane: Lane): () => void {
+  requirePlace(lane);
   lane.entered += 1;
   return () => {
     lane.entered -= 1;
@@ -264,35 +273,4 @@ async function close(lane: Lane): Promise<void> {
   const children = [...lane.children];
   for (const child of children) child.process.kill('SIGKILL');
   await Promise.all(children.map((child) => child.process.exited));
-}
-
-type StoredHash = { readonly algorithm: string; readonly memoryKib: number; readonly passes: number };
-
-// m and p are kept to six and two digits, salt to 8-64 bytes and result to 16-64, in base64 without padding (the PHC string format).
-const argon2Form =
-  /^\$(argon2id|argon2i|argon2d)\$v=19\$m=([1-9]\d{0,5}),t=([1-9]\d?),p=([1-9]\d?)\$[A-Za-z0-9+/]{11,86}\$[A-Za-z0-9+/]{22,86}$/;
-const bcryptForm = /^\$2[aby]\$(\d\d)\$[./A-Za-z0-9]{53}$/;
-
-/** The price of a stored hash, or null when it is damaged or dearer than 256 MiB, 10 passes, 16 lanes, bcrypt cost 14 (TC3: 4 GB ran 14 s). */
-function readStored(stored: string): StoredHash | null {
-  const bcrypt = bcryptForm.exec(stored);
-  if (bcrypt !== null)
-    return isWithin(Number(bcrypt[1]), 4, 14) ? { algorithm: 'bcrypt', memoryKib: 4, passes: 1 } : null;
-  const [, algorithm, m, t, p] = argon2Form.exec(stored) ?? [];
-  if (algorithm === undefined) return null;
-  const [memoryKib, passes, lanes] = [Number(m), Number(t), Number(p)];
-  // RFC 9106, 3.1: at least 8 KiB for each lane.
-  const affordable = isWithin(memoryKib, 8 * lanes, 262_144) && passes <= 10 && lanes <= 16;
-  return affordable ? { algorithm, memoryKib, passes } : null;
-}
-
-function isWithin(value: number, least: number, most: number): boolean {
-  return value >= least && value <= most;
-}
-
-/** Less memory, or less work in all; more memory with fewer passes at the same work is not weaker, so it is never exchanged. */
-function isOutdated({ memoryKib, passes }: HashLaneOptions, stored: string): boolean {
-  const found = readStored(stored);
-  if (found === null || found.algorithm !== 'argon2id') return true;
-  return found.memoryKib < memoryKib || found.memoryKib * found.passes < memoryKib * passes;
 }

@@ -124,6 +124,8 @@ async function judgePassword<T>(core: Core, input: PasswordInput, enter: Enter<T
   const password = normalizePassword(input.password);
   if (password === null)
     throw new CoreError('input_invalid', { field: 'password', reason: 'is not a usable password' });
+  // A flood is turned away before it costs the store a look at anybody.
+  core.hasher.requirePlace();
   const nameKey = normalizeName(input.name);
   const user = await findUser(core, nameKey, input.matching);
   const facts = { nameKey, userId: user?.id ?? null, address: input.caller.address, secret: 'password' } as const;
