@@ -4,6 +4,7 @@ import { availableParallelism } from 'node:os';
 import { dirname } from 'node:path';
 import { type Config, publicUrl } from './config.ts';
 import {
+  type CallerFacts,
   type Clock,
   type Core,
   createBlocklist,
@@ -16,12 +17,14 @@ import {
   type Hasher,
   type KeyRing,
   type Policy,
+  recogniseServer,
   startHasher,
 } from './core/index.ts';
 import { DataDirectoryError, databasePath, prepareDirectory } from './data-directory.ts';
 import type { Log } from './log.ts';
 import { loadSigningKeys } from './signing-keys.ts';
 import { isBusy, isStoreTrouble } from './store/errors.ts';
+import { ensureTimeline } from './store/failover.ts';
 import { reservePath } from './store/health.ts';
 import { ensureInstallation, type InstallationRow, readInstallation } from './store/installation.ts';
 import {
@@ -172,6 +175,7 @@ async function openReadyStore(options: CoreOptions): Promise<ReadyStore> {
     if (create) endCheck = await makeReady(options, store, place);
     else await requireCurrentSchema(store);
     await judgeLineage(options, store, place, form);
+    if (create) await guardFailover(options, store);
     return { store, endCheck };
   } catch (error) {
     await endCheck();
@@ -187,11 +191,26 @@ async function judgeLineage(options: CoreOptions, store: Store, place: Place, fo
   if (doubt !== null && !create) throw new Error(doubtful);
   if (doubt !== null) {
     const ending = { event: 'store.restored', detail: { cause: doubt } } as const;
-    const caller = { address: 'local', userAgent: 'cardea', requestId: 'start' };
-    await endEverySession({ store, clock, contexts: null }, ending, caller);
+    await endEverySession({ store, clock, contexts: null }, ending, own('start'));
     log.warn('store.sessions_ended', { cause: doubt });
   }
   if (create) await beginRun(store, place, (error) => log.warn('mark.not_written', { error }));
+}
+
+/** From here on, at the start too, whatever PostgreSQL server answers is recognised first. */
+async function guardFailover({ log, clock = Date.now }: CoreOptions, store: Store): Promise<void> {
+  if (store.guardFailover === null) return;
+  await ensureTimeline(store.db);
+  await store.guardFailover(async (fresh) => {
+    const { server, timeline, ended } = await recogniseServer({ store: fresh, clock, contexts: null }, own('failover'));
+    if (ended) log.warn('store.sessions_ended', { cause: 'failed_over', timeline });
+    return server;
+  });
+}
+
+/** Who ends sessions when nobody asked for it. */
+function own(requestId: string): CallerFacts {
+  return { address: 'local', userAgent: 'cardea', requestId };
 }
 
 const doubtful =

@@ -95,6 +95,8 @@ export const guards = {
   'noticing foreign changes': [
     { file: 'core/contexts.ts', from: 'if (seen !== foreign || seen === -1) forgetAll();', to: '' },
   ],
+  /** Whatever server answers at the address is believed. */
+  'failover guard': [{ file: 'open-core.ts', from: 'if (create) await guardFailover(options, store);', to: '' }],
   /** Two servers may hold one directory. */
   'directory lock': [{ file: 'store/lock.ts', from: "db.run('begin exclusive');", to: '' }],
   /** A start waits for its database without an end. */

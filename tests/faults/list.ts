@@ -3,6 +3,7 @@ import { clockFaults } from './clocks.ts';
 import { databaseFaults } from './database.ts';
 import { diskFaults } from './disk-trouble.ts';
 import { duoFaults } from './duo.ts';
+import { failoverFaults } from './failover.ts';
 import type { Fault } from './fault.ts';
 import { fileFaults } from './files.ts';
 import { killFaults } from './kill.ts';
@@ -20,6 +21,7 @@ export const faults: readonly Fault[] = [
   ...clockFaults,
   ...databaseFaults,
   ...duoFaults,
+  ...failoverFaults,
   ...loadFaults,
   ...stopFaults,
 ].sort((one, other) => one.id.localeCompare(other.id));
