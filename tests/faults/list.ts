@@ -10,6 +10,7 @@ import { killFaults } from './kill.ts';
 import { loadFaults } from './load.ts';
 import { powerFaults } from './power.ts';
 import { stopFaults } from './stop.ts';
+import { twoClockFaults } from './two-clocks.ts';
 
 /** The fault plan, in its order. */
 export const faults: readonly Fault[] = [
@@ -19,6 +20,7 @@ export const faults: readonly Fault[] = [
   ...fileFaults,
   ...diskFaults,
   ...clockFaults,
+  ...twoClockFaults,
   ...databaseFaults,
   ...duoFaults,
   ...failoverFaults,
