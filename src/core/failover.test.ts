@@ -19,10 +19,11 @@ async function changeTimeline({ store }: Core): Promise<void> {
 
 /** Every connection on which checks are read is lost; the next ones are new. */
 async function loseConnections({ store }: Core): Promise<void> {
-  await transact(store, (trx) =>
-    sql`select pg_terminate_backend(pid, 1000) from pg_stat_activity
-      where datname = current_database() and pid <> pg_backend_pid()`.execute(trx),
-  );
+  await transact(store, async (trx) => {
+    const { rows } = await sql<{ pid: number }>`select pid from pg_stat_activity
+      where datname = current_database() and pid <> pg_backend_pid()`.execute(trx);
+    for (const { pid } of rows) await sql`select pg_terminate_backend(${pid}::integer, 800)`.execute(trx);
+  });
 }
 
 async function whenAnswered(core: Core, token: string): Promise<boolean> {

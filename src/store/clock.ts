@@ -32,7 +32,7 @@ export async function openClock(
   const clock = createRemoteClock({ read, steadyMs: () => performance.now(), wallMs: Date.now, reportFar });
   await clock.set();
   // A server that cannot be reached is told of by whoever needs it; until it is back, this clock goes on by itself.
-  const timer = follow ? setInterval(() => clock.set().catch(() => undefined), readEveryMs).unref() : undefined;
+  const timer = follow ? setInterval(() => void clock.set().catch(() => undefined), readEveryMs).unref() : undefined;
   return { now: clock.now, stop: () => clearInterval(timer) };
 }
 
