@@ -63,11 +63,15 @@ async function untilCaughtUp({ primary, standby }: Pair): Promise<void> {
 }
 
 /** The primary dies, its address leads to the standby, and a moment later that is promoted. */
-async function failOver({ primary, standby, address }: Pair): Promise<void> {
+async function failOver(
+  { primary, standby, address }: Pair,
+  beforePromotion: () => Promise<void> = async () => undefined,
+): Promise<void> {
   process.kill(primary.pid(), 'SIGQUIT');
   await primary.stopped();
   address.moveTo(standby.port);
   await Bun.sleep(500);
+  await beforePromotion();
   await standby.promote();
 }
 
@@ -95,7 +99,12 @@ async function playLagging(scene: Scene): Promise<void> {
     sums.revoked += tokens.length;
     const epoch = await readEpoch(pair.standby.url);
     const asking = startAsking(servers, tokens);
-    await failOver(pair);
+    await failOver(pair, async () => {
+      for (const server of servers) {
+        const { status } = await doorsOf(server.url).restSession(tokens[0] ?? '');
+        scene.require(scene.guardOff || status === 503, `over a standby a check is answered with ${status}`);
+      }
+    });
     await Bun.sleep(3_000);
     const counts = await asking.stop();
     for (const status of counts) {
