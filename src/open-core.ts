@@ -4,6 +4,7 @@ import { availableParallelism } from 'node:os';
 import { dirname } from 'node:path';
 import { type Config, publicUrl } from './config.ts';
 import {
+  type CallerFacts,
   type Clock,
   type Core,
   createBlocklist,
@@ -16,12 +17,15 @@ import {
   type Hasher,
   type KeyRing,
   type Policy,
+  recogniseServer,
   startHasher,
 } from './core/index.ts';
 import { DataDirectoryError, databasePath, prepareDirectory } from './data-directory.ts';
 import type { Log } from './log.ts';
 import { loadSigningKeys } from './signing-keys.ts';
+import { openClock, type StoreClock } from './store/clock.ts';
 import { isBusy, isStoreTrouble } from './store/errors.ts';
+import { ensureTimeline } from './store/failover.ts';
 import { reservePath } from './store/health.ts';
 import { ensureInstallation, type InstallationRow, readInstallation } from './store/installation.ts';
 import {
@@ -43,7 +47,7 @@ import { checkFile, type Patience, usualPatience } from './store/soundness.ts';
 export type CoreOptions = {
   readonly config: Config;
   readonly log: Log;
-  /** The clock; the machine's own unless a test moves it. */
+  /** The clock; the store's own unless a test moves it. */
   readonly clock?: Clock;
   /** Cheaper hashes, for tests alone: no setting reaches below the floor. */
   readonly hashCost?: { readonly memoryKib: number; readonly passes: number };
@@ -71,13 +75,13 @@ export async function openCore(options: CoreOptions): Promise<OpenCore> {
   const { config, log } = options;
   if (options.create) prepareDirectory(config.data);
   const keys = createKeyRing(await loadSigningKeys(config.data, options.create));
-  const { store, endCheck } = await openPatiently(options);
+  const { store, clock, endCheck } = await openPatiently(options);
   const leave = options.create ? startNotingOf(options, store) : async () => false;
   const installation = await readInstallation(store.lists);
   const hasher = openHasher(options);
   const core: Core = {
     store,
-    clock: options.clock ?? Date.now,
+    clock: clock.now,
     keys,
     policy: toPolicy(config, installation),
     hasher,
@@ -92,6 +96,7 @@ export async function openCore(options: CoreOptions): Promise<OpenCore> {
   };
   const close = async () => {
     await hasher.close();
+    clock.stop();
     await endCheck();
     const isCleanEnd = await leave();
     // After an error of the disk, folding the log into the file could lose what the log still has.
@@ -153,8 +158,11 @@ async function openPatiently(options: CoreOptions): Promise<ReadyStore> {
   }
 }
 
+type TimedOptions = CoreOptions & { readonly clock: Clock };
+
 type ReadyStore = {
   readonly store: Store;
+  readonly clock: StoreClock;
   /** Ends the look at the file, if it is still under way; before the store is closed. */
   readonly endCheck: () => Promise<void>;
 };
@@ -168,37 +176,62 @@ async function openReadyStore(options: CoreOptions): Promise<ReadyStore> {
   const { allowUnsafeDurability } = config.store;
   const store = await openStore({ url: place.file ?? config.databaseUrl, create, allowUnsafeDurability });
   let endCheck = async () => undefined as void;
+  let clock: StoreClock | undefined;
   try {
-    if (create) endCheck = await makeReady(options, store, place);
+    clock = await openStoreClock(options, store);
+    const timed = { ...options, clock: clock.now };
+    if (create) endCheck = await makeReady(timed, store, place);
     else await requireCurrentSchema(store);
-    await judgeLineage(options, store, place, form);
-    return { store, endCheck };
+    await judgeLineage(timed, store, place, form);
+    if (create) await guardFailover(timed, store);
+    return { store, clock, endCheck };
   } catch (error) {
+    clock?.stop();
     await endCheck();
     await store.close({ keepLog: true });
     throw error;
   }
 }
 
+async function openStoreClock({ clock, create, log }: CoreOptions, store: Store): Promise<StoreClock> {
+  if (clock !== undefined) return { now: clock, stop: () => undefined };
+  return openClock(store, create, (behindSeconds) => log.warn('clock.differs_from_database', { behindSeconds }));
+}
+
 /** A database from the past loses its sessions when a server starts on it; a command leaves that to the server. */
-async function judgeLineage(options: CoreOptions, store: Store, place: Place, form: Form | null): Promise<void> {
-  const { log, create, clock = Date.now } = options;
+async function judgeLineage(options: TimedOptions, store: Store, place: Place, form: Form | null): Promise<void> {
+  const { log, create, clock } = options;
   const doubt = await findDoubt(store, place, form);
   if (doubt !== null && !create) throw new Error(doubtful);
   if (doubt !== null) {
     const ending = { event: 'store.restored', detail: { cause: doubt } } as const;
-    const caller = { address: 'local', userAgent: 'cardea', requestId: 'start' };
-    await endEverySession({ store, clock, contexts: null }, ending, caller);
+    await endEverySession({ store, clock, contexts: null }, ending, own('start'));
     log.warn('store.sessions_ended', { cause: doubt });
   }
   if (create) await beginRun(store, place, (error) => log.warn('mark.not_written', { error }));
 }
 
+/** From here on, at the start too, whatever PostgreSQL server answers is recognised first. */
+async function guardFailover({ log, clock }: TimedOptions, store: Store): Promise<void> {
+  if (store.guardFailover === null) return;
+  await ensureTimeline(store.db);
+  await store.guardFailover(async (fresh) => {
+    const { server, timeline, ended } = await recogniseServer({ store: fresh, clock, contexts: null }, own('failover'));
+    if (ended) log.warn('store.sessions_ended', { cause: 'failed_over', timeline });
+    return server;
+  });
+}
+
+/** Who ends sessions when nobody asked for it. */
+function own(requestId: string): CallerFacts {
+  return { address: 'local', userAgent: 'cardea', requestId };
+}
+
 const doubtful =
   'The database is a copy from the past, not the one that the server last used; start the server once, which ends every session.';
 
-async function makeReady(options: CoreOptions, store: Store, place: Place): Promise<() => Promise<void>> {
-  const { clock = Date.now, patience = usualPatience } = options;
+async function makeReady(options: TimedOptions, store: Store, place: Place): Promise<() => Promise<void>> {
+  const { clock, patience = usualPatience } = options;
   // Whoever found the file broken left it to this start to say so before it serves.
   const waitMs = wasBroken(place) ? Number.POSITIVE_INFINITY : patience.waitMs;
   const endCheck = await checkFile(store, place.file, { ...patience, waitMs });

@@ -37,7 +37,7 @@ export { createBlocklist, generatePassword } from './passwords.ts';
 export type { PlaceChanges } from './places.ts';
 export { createRateLimiter } from './rates.ts';
 export { refreshSession } from './refresh.ts';
-export { endEverySession, type RestorationCause } from './restoration.ts';
+export { endEverySession, type RestorationCause, recogniseServer } from './restoration.ts';
 export {
   endAll,
   endOne,

@@ -18,7 +18,9 @@ export type Doubt =
   /** The file of another installation. */
   | 'other_database'
   /** What the directory remembered cannot be read. */
-  | 'mark_damaged';
+  | 'mark_damaged'
+  /** Another server of PostgreSQL was promoted: what the former one acknowledged last may be missing. */
+  | 'failed_over';
 
 const startsName = 'starts';
 export const backupName = 'backup_made_at';

@@ -26,6 +26,12 @@ export type Store = {
    * @throws StoreError
    */
   readonly foreignChanges: (() => number) | null;
+  /**
+   * Once called, no answer of a PostgreSQL server counts that `recognise` has not looked at: it is given a store of its own, at the
+   * start and whenever a connection was opened, and names the server. Null where no other server can take over (SQLite).
+   * @throws what `recognise` throws at the start; later its error makes the store unavailable
+   */
+  readonly guardFailover: ((recognise: (fresh: Store) => Promise<string>) => Promise<void>) | null;
   /** Reads for lists: on SQLite another read-only connection. */
   readonly lists: Kysely<Schema>;
   /** Whether the SQLite file may still be written, and has room. */
@@ -65,10 +71,21 @@ async function openPostgresStore(options: StoreOptions): Promise<Store> {
     checks: db,
     read: handle.read,
     foreignChanges: null,
+    guardFailover: (recognise) => handle.failover.begin(() => lookAfresh(options, recognise)),
     lists: db,
     health: foreignHealth,
     close: closeOnce([db], [handle]),
   };
+}
+
+/** Not by a connection that is there already, which may lead to the server of before. */
+async function lookAfresh(options: StoreOptions, recognise: (fresh: Store) => Promise<string>): Promise<string> {
+  const fresh = await openPostgresStore(options);
+  try {
+    return await recognise(fresh);
+  } finally {
+    await fresh.close();
+  }
 }
 
 function openSqliteStore(path: string, create: boolean): Store {
@@ -83,7 +100,7 @@ function openSqliteStore(path: string, create: boolean): Store {
     const close = closeOnce([db, checks, lists], [checking, listing, writer]);
     const { read } = checking;
     const { foreignChanges } = writer;
-    return { engine: 'sqlite', db, checks, read, foreignChanges, lists, health, close };
+    return { engine: 'sqlite', db, checks, read, foreignChanges, guardFailover: null, lists, health, close };
   } catch (error) {
     void writer.close(true);
     throw error;

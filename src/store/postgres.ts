@@ -16,6 +16,7 @@ import {
 } from 'kysely';
 import { createBatchReader } from './batch.ts';
 import { StoreError, translate } from './errors.ts';
+import { createFailoverGuard, type FailoverGuard } from './failover.ts';
 import { refuseInsideTransaction, refuseSettings, refuseStream } from './guard.ts';
 import { checkParameters } from './parameters.ts';
 
@@ -23,6 +24,7 @@ export type PostgresHandle = {
   readonly dialect: Dialect;
   /** A prepared statement, straight onto the pool, with all that ask for it in the same turn. @throws StoreError */
   readonly read: <Row>(query: CompiledQuery<Row>) => Promise<Row[]>;
+  readonly failover: FailoverGuard;
   close(): Promise<void>;
 };
 
@@ -37,10 +39,12 @@ const transactionConnections = 6;
  * @throws Error when the server is a standby, or may lose what it acknowledged and `allowUnsafeDurability` is not set
  */
 export async function openPostgres(url: string, allowUnsafeDurability: boolean): Promise<PostgresHandle> {
+  const failover = createFailoverGuard();
   const pools: Pools = {
     url,
-    singles: connect(url, singleConnections),
-    transactions: connect(url, transactionConnections),
+    failover,
+    singles: connect(url, singleConnections, failover),
+    transactions: connect(url, transactionConnections, failover),
   };
   try {
     await refuseUnfitServer(pools, allowUnsafeDurability);
@@ -57,16 +61,24 @@ export async function openPostgres(url: string, allowUnsafeDurability: boolean):
       refuseInsideTransaction();
       return readTogether(query);
     },
+    failover,
     close: () => closePools(pools, 1),
   };
 }
 
-type Pools = { readonly url: string; singles: SQL; readonly transactions: SQL };
+type Pools = {
+  readonly url: string;
+  readonly failover: FailoverGuard;
+  singles: SQL;
+  readonly transactions: SQL;
+};
 
-function connect(url: string, max: number): SQL {
+function connect(url: string, max: number, { suspect }: FailoverGuard): SQL {
   return new SQL(url, {
     max,
     connectionTimeout: 1,
+    // Runs before anything is sent on the new connection.
+    onconnect: suspect,
     ...readExplicitSettings(new URL(url)),
     // The server gives up a little before we do, so that a slow statement costs no connection.
     connection: {
@@ -143,6 +155,7 @@ async function begin(pools: Pools, lease: Lease): Promise<void> {
   const reserved = await reserve(pools.transactions);
   lease.reserved = reserved;
   try {
+    await pools.failover.recognised();
     await runReserved(lease, reserved, 'begin', []);
   } catch (error) {
     drop(lease, error);
@@ -210,13 +223,16 @@ function runReserved<R>(
 }
 
 /** After a time-out the whole pool is replaced: what Bun had pipelined onto the frozen connection would wait in vain too. */
-function runSingle<R>(pools: Pools, text: string, parameters: readonly unknown[]): Promise<Tagged<R>> {
-  const pool = pools.singles;
-  return runLimited<R>(pool, text, parameters, () => {
+async function runSingle<R>(pools: Pools, text: string, parameters: readonly unknown[]): Promise<Tagged<R>> {
+  const { failover, singles: pool } = pools;
+  const era = failover.era();
+  const result = await runLimited<R>(pool, text, parameters, () => {
     if (pools.singles !== pool) return;
-    pools.singles = connect(pools.url, singleConnections);
+    pools.singles = connect(pools.url, singleConnections, failover);
     closeQuietly(pool);
   });
+  if (!failover.counts(era)) await failover.admit(era);
+  return result;
 }
 
 /**

@@ -6,7 +6,8 @@
 export type Schema = {
   /**
    * `schema`: number of the last migration. `installation_id`, `installation_started_ms`: the store's identity. `backup_made_at`:
-   * the file was written by `cardea backup` then, and is not in use.
+   * the file was written by `cardea backup` then, and is not in use. `timeline`: of the PostgreSQL server on which the sessions live
+   * (see `failover.ts`).
    */
   meta: { name: string; value: string };
   /**

@@ -9,8 +9,14 @@ import { signIn } from './probe.ts';
 
 /** The machine's clock jumps under a running server. */
 export const clockFaults: readonly Fault[] = [
-  { id: 'F11', title: 'the clock jumps 3 days ahead', guard: 'expiry', missing, run: playAhead },
-  { id: 'F12', title: 'the clock goes back 2 hours', guard: 'grace against a clock set back', missing, run: playBack },
+  { id: 'F11', title: 'the clock jumps 3 days ahead', guard: 'expiry', missing: missingClockLibrary, run: playAhead },
+  {
+    id: 'F12',
+    title: 'the clock goes back 2 hours',
+    guard: 'grace against a clock set back',
+    missing: missingClockLibrary,
+    run: playBack,
+  },
 ];
 
 const places = [
@@ -20,12 +26,12 @@ const places = [
 ];
 
 /** `CARDEA_TEST_LIBFAKETIME` names it where it lies elsewhere. */
-function library(): string | undefined {
+export function clockLibrary(): string | undefined {
   return [process.env['CARDEA_TEST_LIBFAKETIME'] ?? '', ...places].find((path) => path !== '' && existsSync(path));
 }
 
-function missing(): string | undefined {
-  return library() === undefined ? 'libfaketime' : undefined;
+export function missingClockLibrary(): string | undefined {
+  return clockLibrary() === undefined ? 'libfaketime' : undefined;
 }
 
 type Moved = { readonly server: Server; readonly move: (offset: string) => Promise<void> };
@@ -39,7 +45,7 @@ async function startMovable(scene: Scene): Promise<Moved> {
   write('+0');
   const server = await scene.serve({
     ...ground.env,
-    LD_PRELOAD: library() ?? '',
+    LD_PRELOAD: clockLibrary() ?? '',
     FAKETIME_TIMESTAMP_FILE: file,
     FAKETIME_DONT_FAKE_MONOTONIC: '1',
     FAKETIME_NO_CACHE: '1',

@@ -93,8 +93,10 @@ async function playPartitions(scene: Scene): Promise<void> {
     script: async ({ during }) => {
       for (let round = 0; round < rounds; round += 1) {
         await Bun.sleep(1_000);
-        await during('held wire', () => heldFor(3_000, proxy.hold, proxy.forward));
-        await pause();
+        for (const direction of ['both', 'to server', 'to client'] as const) {
+          await during(`held wire, ${direction}`, () => heldFor(3_000, () => proxy.hold(direction), proxy.forward));
+          await pause();
+        }
         await during('cut wire', () => heldFor(2_000, proxy.cut, proxy.forward));
         await pause();
         const all = [cluster.pid(), ...childrenOf(cluster.pid())];

@@ -95,6 +95,12 @@ export const guards = {
   'noticing foreign changes': [
     { file: 'core/contexts.ts', from: 'if (seen !== foreign || seen === -1) forgetAll();', to: '' },
   ],
+  /** Each machine goes by its own clock. */
+  'database clock': [
+    { file: 'store/clock.ts', from: 'now: () => Math.floor(base + steadyMs()),', to: 'now: () => wallMs(),' },
+  ],
+  /** Whatever server answers at the address is believed. */
+  'failover guard': [{ file: 'open-core.ts', from: 'if (create) await guardFailover(timed, store);', to: '' }],
   /** Two servers may hold one directory. */
   'directory lock': [{ file: 'store/lock.ts', from: "db.run('begin exclusive');", to: '' }],
   /** A start waits for its database without an end. */

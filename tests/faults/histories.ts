@@ -23,7 +23,7 @@ export async function playHistory(
   return report;
 }
 
-function isAcknowledgedChange({ action, outcome }: Step): boolean {
+export function isAcknowledgedChange({ action, outcome }: Step): boolean {
   return outcome === 'ok' && action.kind !== 'check' && action.kind !== 'guess';
 }
 

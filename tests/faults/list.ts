@@ -3,12 +3,14 @@ import { clockFaults } from './clocks.ts';
 import { databaseFaults } from './database.ts';
 import { diskFaults } from './disk-trouble.ts';
 import { duoFaults } from './duo.ts';
+import { failoverFaults } from './failover.ts';
 import type { Fault } from './fault.ts';
 import { fileFaults } from './files.ts';
 import { killFaults } from './kill.ts';
 import { loadFaults } from './load.ts';
 import { powerFaults } from './power.ts';
 import { stopFaults } from './stop.ts';
+import { twoClockFaults } from './two-clocks.ts';
 
 /** The fault plan, in its order. */
 export const faults: readonly Fault[] = [
@@ -18,8 +20,10 @@ export const faults: readonly Fault[] = [
   ...fileFaults,
   ...diskFaults,
   ...clockFaults,
+  ...twoClockFaults,
   ...databaseFaults,
   ...duoFaults,
+  ...failoverFaults,
   ...loadFaults,
   ...stopFaults,
 ].sort((one, other) => one.id.localeCompare(other.id));

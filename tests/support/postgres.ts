@@ -15,6 +15,9 @@ export type Cluster = {
   /** Of the superuser's own database. */
   readonly url: string;
   readonly port: number;
+  readonly password: string;
+  /** Its data. */
+  readonly directory: string;
   /** @returns the new database's URL */
   readonly createDatabase: (name: string) => Promise<string>;
   /** The server's first process. @throws Error when it does not run */
@@ -42,7 +45,8 @@ export async function startCluster(parent: string = tmpdir()): Promise<Cluster> 
     const server = await startServer(directory, password);
     const url = `postgres://postgres:${password}@127.0.0.1:${server.port}/postgres`;
     const stop = async (): Promise<void> => {
-      await server.stop();
+      // The package would wait for ever for one that a fault has ended.
+      if (isRunning(pid)) await server.stop();
       await rm(directory, { recursive: true, force: true });
       await endReaper(reaper);
     };
@@ -50,6 +54,8 @@ export async function startCluster(parent: string = tmpdir()): Promise<Cluster> 
     return {
       url,
       port: server.port,
+      password,
+      directory,
       createDatabase: (name) => createDatabase(url, name),
       pid,
       start: () => server.start(),
@@ -92,13 +98,14 @@ async function createDatabase(clusterUrl: string, name: string): Promise<string>
 
 /** A server that a signal has ended removes its own note; one that was killed leaves it to nobody. */
 async function untilGone(pid: () => number): Promise<void> {
-  for (;;) {
-    try {
-      process.kill(pid(), 0);
-    } catch {
-      return;
-    }
-    await Bun.sleep(10);
+  while (isRunning(pid)) await Bun.sleep(10);
+}
+
+function isRunning(pid: () => number): boolean {
+  try {
+    return process.kill(pid(), 0);
+  } catch {
+    return false;
   }
 }
 
@@ -120,7 +127,14 @@ async function startServer(directory: string, password: string): Promise<Running
   }
 }
 
-function describeServer(databaseDir: string, password: string, port: number): EmbeddedPostgres {
+/** `settings` as `name=value`; `onLog` gets what the server says. */
+export function describeServer(
+  databaseDir: string,
+  password: string,
+  port: number,
+  settings: readonly string[] = [],
+  onLog: (message: string) => void = () => {},
+): EmbeddedPostgres {
   return new EmbeddedPostgres({
     databaseDir,
     password,
@@ -129,15 +143,18 @@ function describeServer(databaseDir: string, password: string, port: number): Em
     // PostgreSQL refuses to run as root.
     createPostgresUser: asRoot,
     initdbFlags: ['--encoding=UTF8', '--no-sync', '--no-instructions'],
-    postgresFlags: ['listen_addresses=127.0.0.1', 'unix_socket_directories=', 'max_connections=200'].flatMap(
-      (setting) => ['-c', setting],
-    ),
-    onLog: () => {},
+    postgresFlags: [
+      'listen_addresses=127.0.0.1',
+      'unix_socket_directories=',
+      'max_connections=200',
+      ...settings,
+    ].flatMap((setting) => ['-c', setting]),
+    onLog,
     onError: () => {},
   });
 }
 
-function findFreePort(): Promise<number> {
+export function findFreePort(): Promise<number> {
   return new Promise((resolve, reject) => {
     const server = createServer();
     server.once('error', reject);
@@ -149,14 +166,14 @@ function findFreePort(): Promise<number> {
   });
 }
 
-type Reaper = Bun.Subprocess<'pipe', 'ignore', 'ignore'>;
+export type Reaper = Bun.Subprocess<'pipe', 'ignore', 'ignore'>;
 
 /**
  * A shell that waits for the end of its input, that is for our death, and then kills the server and deletes its data. No exit
  * handler does that: `bun test` may leave without running one, and kill -9 always does. It leads a session of its own so that
  * Ctrl-C in the terminal does not reach it.
  */
-function startReaper(directory: string): Reaper {
+export function startReaper(directory: string): Reaper {
   const script = `
     cat >/dev/null
     pid=$(head -n 1 "$1/postmaster.pid" 2>/dev/null) && kill -QUIT "$pid"
@@ -172,7 +189,7 @@ function startReaper(directory: string): Reaper {
   return reaper;
 }
 
-async function endReaper(reaper: Reaper): Promise<void> {
+export async function endReaper(reaper: Reaper): Promise<void> {
   await reaper.stdin.end();
   await reaper.exited;
 }
