@@ -32,13 +32,12 @@ import {
   beginRun,
   type Form,
   findDoubt,
-  noteBroken,
-  noteState,
+  noteWhole,
+  patienceFor,
   type Place,
   readForm,
   requireWholeFiles,
   startNoting,
-  wasBroken,
 } from './store/lineage.ts';
 import { migrate, requireCurrentSchema } from './store/migrations/index.ts';
 import { openStore, type Store, transact } from './store/open.ts';
@@ -76,7 +75,9 @@ export async function openCore(options: CoreOptions): Promise<OpenCore> {
   if (options.create) prepareDirectory(config.data);
   const keys = createKeyRing(await loadSigningKeys(config.data, options.create));
   const { store, clock, endCheck } = await openPatiently(options);
-  const leave = options.create ? startNotingOf(options, store) : async () => false;
+  const place = toPlace(config);
+  const reportFailure = (error: unknown) => log.warn('mark.not_written', { error });
+  const leave = options.create ? startNoting(store, place, noteEveryMs, reportFailure) : async () => false;
   const installation = await readInstallation(store.lists);
   const hasher = openHasher(options);
   const core: Core = {
@@ -97,37 +98,17 @@ export async function openCore(options: CoreOptions): Promise<OpenCore> {
   const close = async () => {
     await hasher.close();
     clock.stop();
-    await endCheck();
+    const isWhole = await endCheck();
     const isCleanEnd = await leave();
     // After an error of the disk, folding the log into the file could lose what the log still has.
     if (store.health.broken() === null) await store.close({ keepLog: !isCleanEnd });
+    if (isCleanEnd && isWhole) noteWhole(place, reportFailure);
   };
   return { core, installation, close };
 }
 
 /** A copy of the database that is older than this is known as such at the next start. */
 const noteEveryMs = 60_000;
-
-/** @returns what to do before the store is closed; it resolves to whether the directory knows of the clean end */
-function startNotingOf({ config, log }: CoreOptions, store: Store): () => Promise<boolean> {
-  const place = toPlace(config);
-  const reportFailure = (error: unknown) => log.warn('mark.not_written', { error });
-  const stopNoting = startNoting(store, place, noteEveryMs, reportFailure);
-  return async () => {
-    await stopNoting();
-    try {
-      if (store.health.broken() !== null) {
-        noteBroken(place);
-        return false;
-      }
-      await noteState(store, place, 'stopped');
-      return true;
-    } catch (error) {
-      reportFailure(error);
-      return false;
-    }
-  };
-}
 
 /** Where the configured database and what is remembered of it lie. */
 export function toPlace({ data, databaseUrl }: Config): Place {
@@ -163,8 +144,8 @@ type TimedOptions = CoreOptions & { readonly clock: Clock };
 type ReadyStore = {
   readonly store: Store;
   readonly clock: StoreClock;
-  /** Ends the look at the file, if it is still under way; before the store is closed. */
-  readonly endCheck: () => Promise<void>;
+  /** Ends the look at the file, if it is still under way; before the store is closed. Tells whether the file was found whole. */
+  readonly endCheck: () => Promise<boolean>;
 };
 
 async function openReadyStore(options: CoreOptions): Promise<ReadyStore> {
@@ -173,14 +154,15 @@ async function openReadyStore(options: CoreOptions): Promise<ReadyStore> {
   requireWholeFiles(place);
   if (create && place.file !== null) requireSpace(place.file, options.log);
   const form = place.file === null ? null : readForm(place.file);
+  const patience = patienceFor(place, options.patience ?? usualPatience);
   const { allowUnsafeDurability } = config.store;
   const store = await openStore({ url: place.file ?? config.databaseUrl, create, allowUnsafeDurability });
-  let endCheck = async () => undefined as void;
+  let endCheck = async () => false;
   let clock: StoreClock | undefined;
   try {
     clock = await openStoreClock(options, store);
     const timed = { ...options, clock: clock.now };
-    if (create) endCheck = await makeReady(timed, store, place);
+    if (create) endCheck = await makeReady(timed, store, place, patience);
     else await requireCurrentSchema(store);
     await judgeLineage(timed, store, place, form);
     if (create) await guardFailover(timed, store);
@@ -230,11 +212,13 @@ function own(requestId: string): CallerFacts {
 const doubtful =
   'The database is a copy from the past, not the one that the server last used; start the server once, which ends every session.';
 
-async function makeReady(options: TimedOptions, store: Store, place: Place): Promise<() => Promise<void>> {
-  const { clock, patience = usualPatience } = options;
-  // Whoever found the file broken left it to this start to say so before it serves.
-  const waitMs = wasBroken(place) ? Number.POSITIVE_INFINITY : patience.waitMs;
-  const endCheck = await checkFile(store, place.file, { ...patience, waitMs });
+async function makeReady(
+  { clock }: TimedOptions,
+  store: Store,
+  place: Place,
+  patience: Patience,
+): Promise<ReadyStore['endCheck']> {
+  const endCheck = await checkFile(store, place.file, patience);
   try {
     await migrate(store);
     const identity = { id: randomUUID(), startedMs: clock() };

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { version } from '../package.json';
 import { demoUsers } from '../src/cli/demo-data.ts';
 import { type Hasher, startHasher } from '../src/core/index.ts';
+import { openTestCore, outcomeOf, signIn } from './support/core.ts';
 import { rest } from './support/ecgrid.ts';
 import { type Answer, allDoors, appliance, type Kind, open, type Place, places } from './support/four-doors.ts';
 import { startTestServer, type TestServer } from './support/server.ts';
@@ -11,6 +12,27 @@ import { call } from './support/soap.ts';
 import { breakStore } from './support/store-trouble.ts';
 import { postLogin } from './support/user-session.ts';
 import { addUser, testPassword } from './support/users.ts';
+
+test('AVL-01: a sign-in beyond the lane is turned away before the store is asked for anybody', async () => {
+  const at = await openTestCore();
+  const store = {
+    ...at.core.store,
+    get checks(): never {
+      throw new Error('the store was asked');
+    },
+  };
+  const core = { ...at.core, store };
+  const leave: (() => void)[] = [];
+  await expect(signIn(core, 'nobody')).rejects.toThrow('the store was asked');
+  try {
+    for (;;) leave.push(core.hasher.enter());
+  } catch {
+    expect(await outcomeOf(signIn(core, 'nobody'))).toBe('unavailable');
+  }
+  for (const one of leave) one();
+  await expect(signIn(core, 'nobody')).rejects.toThrow('the store was asked');
+  await at.close();
+});
 
 type Login = (server: TestServer, name: string, password: string) => Promise<Answer>;
 

@@ -1,10 +1,11 @@
 import { afterEach, beforeEach, describe, expect, test } from 'bun:test';
-import { readdirSync } from 'node:fs';
+import { copyFileSync, readdirSync, renameSync, statSync, utimesSync } from 'node:fs';
 import { join } from 'node:path';
 import { loadConfig } from '../src/config.ts';
 import { createLog } from '../src/log.ts';
-import { type OpenCore, openCore } from '../src/open-core.ts';
+import { type OpenCore, openCore, toPlace } from '../src/open-core.ts';
 import type { HealthEvent } from '../src/store/health.ts';
+import { patienceFor } from '../src/store/lineage.ts';
 import type { Patience } from '../src/store/soundness.ts';
 import { damageFile } from './support/damage.ts';
 import { fillGround, type Ground, makeGround } from './support/program.ts';
@@ -59,6 +60,23 @@ describe('DUR-02: a database that is large', () => {
     expect(await nextEvent(core)).toMatchObject({ kind: 'broken', error: { code: 'SQLITE_CORRUPT' } });
     await core.close();
     expect(codeOf(await start(none).catch((error: unknown) => error))).toBe('SQLITE_CORRUPT');
+  });
+
+  test('is not waited for when nobody touched it since a server left it whole', async () => {
+    const place = toPlace(loadConfig(ground.env));
+    const file = join(ground.directory, 'cardea.db');
+    // As `fillGround` left it.
+    expect(patienceFor(place, enough)).toEqual(none);
+    const { atimeMs, mtimeMs } = statSync(file);
+    utimesSync(file, atimeMs / 1000, mtimeMs / 1000);
+    expect(patienceFor(place, enough)).toEqual(enough);
+    const core = await start(enough);
+    expect(patienceFor(place, enough)).toEqual(enough);
+    await core.close();
+    expect(patienceFor(place, enough)).toEqual(none);
+    copyFileSync(file, `${file}.copy`);
+    renameSync(`${file}.copy`, file);
+    expect(patienceFor(place, enough)).toEqual(enough);
   });
 
   test('and sound is served before the look is over, which a stop ends without leaving a log', async () => {

@@ -7,6 +7,7 @@ import { readAuditHead } from './audit.ts';
 import { readInstallation } from './installation.ts';
 import { type Mark, type MarkState, markPath, readMark, writeMark } from './mark.ts';
 import { type Store, transact } from './open.ts';
+import type { Patience } from './soundness.ts';
 import type { Db } from './users.ts';
 
 /** Why the sessions of a database cannot be believed. */
@@ -145,14 +146,36 @@ export async function noteState(store: Store, { directory }: Place, state: MarkS
   if (JSON.stringify(mark) !== JSON.stringify(next)) writeMark(directory, next);
 }
 
-/** Whether the last server on the file ended because it found it, or its disk, broken. */
-export function wasBroken({ directory }: Place): boolean {
+/**
+ * How long a start waits for the look at a large file. To the end, after a server that found it, or its disk, broken. Not at all, when
+ * nobody has touched the file since a server left it whole: the look then goes on beside the first answers.
+ */
+export function patienceFor({ directory, file }: Place, usual: Patience): Patience {
   const mark = readMark(directory);
-  return mark !== null && mark !== 'damaged' && mark.state === 'broken';
+  if (file === null || mark === null || mark === 'damaged') return usual;
+  if (mark.state === 'broken') return { ...usual, waitMs: Number.POSITIVE_INFINITY };
+  return mark.state === 'stopped' && mark.file === stampOf(file) ? { ...usual, waitMs: 0 } : usual;
+}
+
+/** Tells the next start that the file was left whole; after the store was closed, which is the last that changes it. */
+export function noteWhole({ directory, file }: Place, reportFailure: (error: unknown) => void): void {
+  try {
+    const mark = readMark(directory);
+    if (file === null || mark === null || mark === 'damaged' || mark.state !== 'stopped') return;
+    writeMark(directory, { ...mark, file: stampOf(file) });
+  } catch (error) {
+    reportFailure(error);
+  }
+}
+
+/** Changes with every write to the file, and with every exchange of it for another. */
+function stampOf(file: string): string {
+  const stat = statSync(file, { bigint: true, throwIfNoEntry: false });
+  return stat === undefined ? 'missing' : `${stat.ino} ${stat.size} ${stat.mtimeNs} ${stat.ctimeNs}`;
 }
 
 /** Tells the next start that the file is to be looked at as a whole; the store itself cannot be asked any more. */
-export function noteBroken({ directory }: Place): void {
+function noteBroken({ directory }: Place): void {
   const mark = readMark(directory);
   if (mark !== null && mark !== 'damaged') writeMark(directory, { ...mark, state: 'broken' });
 }
@@ -181,14 +204,15 @@ export async function forgetBackup(trx: Db): Promise<void> {
 
 /**
  * Writes down the state every `everyMs`, so that also a copy that was made since the start is known as old.
- * @returns a function that stops it and resolves when nothing of it is under way
+ * @returns a function that stops it and writes down the end, before the store is closed; it resolves to whether the directory knows of a
+ *   clean end
  */
 export function startNoting(
   store: Store,
   place: Place,
   everyMs: number,
   reportFailure: (error: unknown) => void,
-): () => Promise<void> {
+): () => Promise<boolean> {
   let round = Promise.resolve();
   const timer = setInterval(() => {
     round = round.then(() => noteState(store, place, 'running')).catch(reportFailure);
@@ -197,5 +221,16 @@ export function startNoting(
   return async () => {
     clearInterval(timer);
     await round;
+    try {
+      if (store.health.broken() !== null) {
+        noteBroken(place);
+        return false;
+      }
+      await noteState(store, place, 'stopped');
+      return true;
+    } catch (error) {
+      reportFailure(error);
+      return false;
+    }
   };
 }

@@ -23,6 +23,8 @@ export type Mark = {
    * disk or of the file.
    */
   readonly state: MarkState;
+  /** What the system said of the SQLite file when it was left, by a server that had found it whole: `stampOf`. */
+  readonly file?: string;
 };
 
 export function markPath(directory: string): string {
@@ -48,7 +50,8 @@ function parseMark(text: string): Mark | undefined {
     if (engine !== 'sqlite' && engine !== 'postgres') return undefined;
     if (typeof installation !== 'string' || state === undefined) return undefined;
     if (!isCount(starts) || !isCount(events)) return undefined;
-    return { engine, installation, starts, events, state };
+    const file = rest['file'];
+    return { engine, installation, starts, events, state, ...(typeof file === 'string' && { file }) };
   } catch {
     return undefined;
   }

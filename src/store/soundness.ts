@@ -7,7 +7,7 @@ import { StoreError } from './errors.ts';
 import type { Store } from './open.ts';
 
 export type Patience = {
-  /** A start waits so long for a large file; Infinity after an end that gave reason for doubt. */
+  /** A start waits so long for a large file. */
   readonly waitMs: number;
   /** Files up to this size are read by this process, at 1,500 MB a second or so. */
   readonly smallBytes: number;
@@ -21,14 +21,18 @@ const workerPath = fileURLToPath(new URL('./check-worker.ts', import.meta.url));
  * Reads through the whole file. What takes longer than `waitMs` goes on in a child at the lowest priority: damage that it finds
  * then breaks the store.
  * @param file null on PostgreSQL, which looks after its own files
- * @returns a function that ends what is still under way
+ * @returns a function that ends what is still under way, and tells whether the file was found whole
  * @throws StoreError 'unavailable' with what was found in time
  */
-export async function checkFile(store: Store, file: string | null, patience: Patience): Promise<() => Promise<void>> {
-  if (file === null) return async () => undefined;
+export async function checkFile(
+  store: Store,
+  file: string | null,
+  patience: Patience,
+): Promise<() => Promise<boolean>> {
+  if (file === null) return async () => true;
   if (statSync(file).size <= patience.smallBytes) {
     await requireSoundFile(store);
-    return async () => undefined;
+    return async () => true;
   }
   const child = startChild(file);
   const found = new Response(child.stdout).text();
@@ -39,6 +43,7 @@ export async function checkFile(store: Store, file: string | null, patience: Pat
   return async () => {
     child.kill('SIGKILL');
     await child.exited;
+    return (await found).trim() === 'ok';
   };
 }
 
