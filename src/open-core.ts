@@ -32,6 +32,7 @@ import {
   noteState,
   type Place,
   readForm,
+  removeUnbornFile,
   requireWholeFiles,
   startNoting,
   wasBroken,
@@ -163,6 +164,7 @@ async function openReadyStore(options: CoreOptions): Promise<ReadyStore> {
   const { config, create } = options;
   const place = toPlace(config);
   requireWholeFiles(place);
+  if (create) removeUnbornFile(place);
   if (create && place.file !== null) requireSpace(place.file, options.log);
   const form = place.file === null ? null : readForm(place.file);
   const { allowUnsafeDurability } = config.store;
