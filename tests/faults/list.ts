@@ -8,7 +8,10 @@ import { fileFaults } from './files.ts';
 import { killFaults } from './kill.ts';
 import { loadFaults } from './load.ts';
 import { powerFaults } from './power.ts';
+import { restoreFaults } from './restore.ts';
+import { rotationFaults } from './rotation.ts';
 import { stopFaults } from './stop.ts';
+import { upgradeFaults } from './upgrade.ts';
 
 /** The fault plan, in its order. */
 export const faults: readonly Fault[] = [
@@ -21,5 +24,8 @@ export const faults: readonly Fault[] = [
   ...databaseFaults,
   ...duoFaults,
   ...loadFaults,
+  ...rotationFaults,
+  ...restoreFaults,
+  ...upgradeFaults,
   ...stopFaults,
 ].sort((one, other) => one.id.localeCompare(other.id));
