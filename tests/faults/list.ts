@@ -3,6 +3,7 @@ import { clockFaults } from './clocks.ts';
 import { databaseFaults } from './database.ts';
 import { diskFaults } from './disk-trouble.ts';
 import { duoFaults } from './duo.ts';
+import { dumpFaults } from './dump.ts';
 import type { Fault } from './fault.ts';
 import { fileFaults } from './files.ts';
 import { killFaults } from './kill.ts';
@@ -26,6 +27,7 @@ export const faults: readonly Fault[] = [
   ...loadFaults,
   ...rotationFaults,
   ...restoreFaults,
+  ...dumpFaults,
   ...upgradeFaults,
   ...stopFaults,
 ].sort((one, other) => one.id.localeCompare(other.id));

@@ -139,7 +139,7 @@ async function backUp({ scene, ground, server, held, copy }: Stage): Promise<Ser
 }
 
 /** Signs in, is asked about, signs out half of the time. */
-async function work(url: string, login: string, held: Held[]): Promise<void> {
+export async function work(url: string, login: string, held: Held[]): Promise<void> {
   const opened = await openSessions(url, login, 2);
   for (let count = 0; count < 10; count += 1) {
     await presentAll(url, opened);
@@ -175,7 +175,7 @@ function requireWhole(scene: Scene, copy: string, least: number): void {
   scene.require(Number(value('select count(*) from sessions')) >= least, 'the copy lacks sessions');
 }
 
-async function requireLoggedOut(scene: Scene, url: string, { kind, secret }: Held): Promise<void> {
+export async function requireLoggedOut(scene: Scene, url: string, { kind, secret }: Held): Promise<void> {
   const { status } = await doors.logOut({ url, agent }, checkingDoors[kind][0] ?? 'rest', kind, secret);
   scene.require(status === 200, `signing out of a ${kind} session is answered with ${status}`);
 }
@@ -183,7 +183,7 @@ async function requireLoggedOut(scene: Scene, url: string, { kind, secret }: Hel
 const newPassword = 'a quiet pond, 7 herons';
 
 /** What the copy does not know of, and must therefore not be there after it. */
-async function changeMore(scene: Scene, { url }: Server, held: Held[]): Promise<void> {
+export async function changeMore(scene: Scene, { url }: Pick<Server, 'url'>, held: Held[]): Promise<void> {
   const later = await openSessions(url, 'player-5', 6);
   held.push(...later);
   const [{ secret } = { secret: '' }] = later;
@@ -202,7 +202,7 @@ function peopleIn(scene: Scene, file: string): unknown {
   );
 }
 
-async function requireIntact(scene: Scene, ground: Ground, url: string): Promise<void> {
+export async function requireIntact(scene: Scene, ground: Ground, url: string): Promise<void> {
   for (let player = 0; player < 6; player += 1) {
     const opened = await openSessions(url, `player-${player}`, 2);
     requireAll(scene, 200, await presentAll(url, opened), `new sessions of player-${player}`);
@@ -214,7 +214,12 @@ async function requireIntact(scene: Scene, ground: Ground, url: string): Promise
   scene.require(code === 0, `the doctor says: ${output}`);
 }
 
-function requireAll(scene: Scene, status: number, samples: Parameters<typeof statusCounts>[0], what: string): void {
+export function requireAll(
+  scene: Scene,
+  status: number,
+  samples: Parameters<typeof statusCounts>[0],
+  what: string,
+): void {
   scene.require(
     samples.length > 0 && samples.every((one) => one.status === status),
     `${what} are answered with ${statusCounts(samples)}`,
