@@ -99,12 +99,17 @@ export const guards = {
   'former keys': [
     { file: 'core/tokens.ts', from: 'const former = keys.previous.some(', to: 'const former = [].some(' },
   ],
-  /** Only what has signed before verifies: a server refuses what another signs first with the new key. */
+  /** Only what has signed before verifies: of servers that look at different moments one refuses what another signs first. */
   'next key': [
     {
       file: 'core/tokens.ts',
       from: 'return former || (keys.next !== null && isBy(keys.next));',
       to: 'return former;',
+    },
+    {
+      file: 'signing-keys.ts',
+      from: 'const lookEveryMs = 100;',
+      to: 'const lookEveryMs = 20 + 180 * Math.random();',
     },
   ],
   /** A running server stays with the keys it was started with. */
