@@ -36,6 +36,7 @@ import {
   patienceFor,
   type Place,
   readForm,
+  removeUnbornFile,
   requireWholeFiles,
   startNoting,
 } from './store/lineage.ts';
@@ -152,6 +153,7 @@ async function openReadyStore(options: CoreOptions): Promise<ReadyStore> {
   const { config, create } = options;
   const place = toPlace(config);
   requireWholeFiles(place);
+  if (create) removeUnbornFile(place);
   if (create && place.file !== null) requireSpace(place.file, options.log);
   const form = place.file === null ? null : readForm(place.file);
   const patience = patienceFor(place, options.patience ?? usualPatience);

@@ -2,7 +2,7 @@
  * Whether the database that is found is the one that this directory last used. A server that finds an older one, however it came
  * there, must end every session: it cannot know which of them were ended since.
  */
-import { closeSync, openSync, readSync, statSync } from 'node:fs';
+import { closeSync, openSync, readSync, rmSync, statSync } from 'node:fs';
 import { readAuditHead } from './audit.ts';
 import { readInstallation } from './installation.ts';
 import { type Mark, type MarkState, markPath, readMark, writeMark } from './mark.ts';
@@ -73,6 +73,15 @@ function refuseMissing(known: Mark | null, directory: string, file: string): voi
   throw new Error(
     `${file} is missing, although this directory had a database: restore a backup with "cardea restore <file>", or delete ${markPath(directory)} to begin anew.`,
   );
+}
+
+/**
+ * Removes the empty file that a first start leaves when it is killed just after making it: a directory that remembers no database
+ * has lost none. Only for who holds the directory.
+ */
+export function removeUnbornFile({ directory, file }: Place): void {
+  if (file === null || readMark(directory) !== null || (statLog(file)?.size ?? 0) > 0) return;
+  if (statSync(file, { throwIfNoEntry: false })?.size === 0) rmSync(file);
 }
 
 /** Cardea keeps its file in the form with a log (WAL, `live`); SQLite's tools write their copies in the form without. */

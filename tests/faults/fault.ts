@@ -2,7 +2,15 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type Cluster, startCluster } from '../support/postgres.ts';
-import { type Ground, makeGround, programCommand, type Server, serveBy } from '../support/program.ts';
+import {
+  type Ground,
+  makeGround,
+  type Program,
+  programCommand,
+  type Server,
+  serveBy,
+  startProgram,
+} from '../support/program.ts';
 import type { GuardName } from './guards.ts';
 
 /** One fault of the fault plan, on one store where that matters. */
@@ -33,6 +41,8 @@ export type Scene = {
   readonly cluster: (parent?: string) => Promise<Cluster>;
   /** Starts the server, without its guard when that is switched off. */
   readonly serve: (env: Readonly<Record<string, string>>) => Promise<Server>;
+  /** Starts it so too, and returns at once; it is ended with the fault. */
+  readonly start: (env: Readonly<Record<string, string>>) => Program;
   readonly atEnd: (work: () => unknown) => void;
 };
 
@@ -85,6 +95,10 @@ export async function playFault(fault: Fault, options: SceneOptions): Promise<Re
         if (failures.length > 0 && own !== undefined) figures.push(`in the log: ${own}`);
       });
       return server;
+    },
+    start(env) {
+      const [command, all] = startOf(fault, options.guardOff, env);
+      return startProgram(['serve'], { env: all, command });
     },
     atEnd: (work) => void endings.push(work),
   };

@@ -101,6 +101,64 @@ export const guards = {
   ],
   /** Whatever server answers at the address is believed. */
   'failover guard': [{ file: 'open-core.ts', from: 'if (create) await guardFailover(timed, store);', to: '' }],
+  /** Whatever the former keys have signed is refused. */
+  'former keys': [
+    { file: 'core/tokens.ts', from: 'const former = keys.previous.some(', to: 'const former = [].some(' },
+  ],
+  /** Only what has signed before verifies: of servers that look at different moments one refuses what another signs first. */
+  'next key': [
+    {
+      file: 'core/tokens.ts',
+      from: 'return former || (keys.next !== null && isBy(keys.next));',
+      to: 'return former;',
+    },
+    {
+      file: 'signing-keys.ts',
+      from: 'const lookEveryMs = 100;',
+      to: 'const lookEveryMs = 20 + 180 * Math.random();',
+    },
+  ],
+  /** A running server stays with the keys it was started with. */
+  'following the key file': [{ file: 'signing-keys.ts', from: 'if (readStamp(path) === seen) return;', to: 'return;' }],
+  /** Sessions of another epoch count. */
+  'session epoch': [{ file: 'core/authenticate.ts', from: 'row.epoch === row.current_epoch &&', to: '' }],
+  /** Whatever database is found is believed. */
+  'noticing a database from the past': [
+    {
+      file: 'open-core.ts',
+      from: 'const doubt = await findDoubt(store, place, form);',
+      to: 'const doubt = null as any;',
+    },
+  ],
+  /** Each statement of a migration is kept by itself. */
+  'migration in one transaction': [
+    {
+      file: 'store/migrations/index.ts',
+      from: 'await transact(store, async (trx) => {',
+      to: 'await (async (trx: any) => {',
+    },
+    {
+      file: 'store/migrations/index.ts',
+      from: `.doUpdateSet({ value: String(currentSchema) }))
+      .execute();
+  });`,
+      to: `.doUpdateSet({ value: String(currentSchema) }))
+      .execute();
+  })(store.db);`,
+    },
+  ],
+  /** Several servers may migrate at once. */
+  'migration lock': [
+    {
+      file: 'store/migrations/index.ts',
+      from: "if (store.engine === 'postgres') await sql`select pg_advisory_xact_lock(620117, 1)`.execute(trx);",
+      to: '',
+    },
+  ],
+  /** A schema of the future passes for the present one. */
+  'refusing a newer schema': [
+    { file: 'store/migrations/index.ts', from: 'if (schema <= currentSchema) return;', to: 'return;' },
+  ],
   /** Two servers may hold one directory. */
   'directory lock': [{ file: 'store/lock.ts', from: "db.run('begin exclusive');", to: '' }],
   /** A start waits for its database without an end. */

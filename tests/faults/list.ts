@@ -4,13 +4,17 @@ import { databaseFaults } from './database.ts';
 import { diskFaults } from './disk-trouble.ts';
 import { duoFaults } from './duo.ts';
 import { failoverFaults } from './failover.ts';
+import { dumpFaults } from './dump.ts';
 import type { Fault } from './fault.ts';
 import { fileFaults } from './files.ts';
 import { killFaults } from './kill.ts';
 import { loadFaults } from './load.ts';
 import { powerFaults } from './power.ts';
+import { restoreFaults } from './restore.ts';
+import { rotationFaults } from './rotation.ts';
 import { stopFaults } from './stop.ts';
 import { twoClockFaults } from './two-clocks.ts';
+import { upgradeFaults } from './upgrade.ts';
 
 /** The fault plan, in its order. */
 export const faults: readonly Fault[] = [
@@ -25,5 +29,9 @@ export const faults: readonly Fault[] = [
   ...duoFaults,
   ...failoverFaults,
   ...loadFaults,
+  ...rotationFaults,
+  ...restoreFaults,
+  ...dumpFaults,
+  ...upgradeFaults,
   ...stopFaults,
 ].sort((one, other) => one.id.localeCompare(other.id));

@@ -252,4 +252,14 @@ describe('a database that is gone', () => {
     rmSync(inGround('database-mark.json'));
     expect((await startServing(ground.env)).output()).toContain('First start');
   });
+
+  test('F23: nor is an empty file, but where there never was a database: there a first start was killed', async () => {
+    writeFileSync(inGround('cardea.db'), '');
+    const first = await startServing(ground.env);
+    expect(first.output()).toContain('First start');
+    await end(first, 'SIGTERM');
+    writeFileSync(inGround('cardea.db'), '');
+    expect((await cardea('serve')).errors).toMatch(/cardea\.db is empty; restore a backup/);
+    expect(statSync(inGround('cardea.db')).size).toBe(0);
+  });
 });
