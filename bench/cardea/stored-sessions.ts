@@ -11,6 +11,8 @@ export type StoredSessions = {
   readonly count: number;
   /** The token of the n-th one, from 0. */
   readonly token: (index: number) => string;
+  /** The name of whom it belongs to. */
+  readonly login: (index: number) => string;
 };
 
 const firstUserId = 1_000_000;
@@ -31,7 +33,7 @@ export async function writeStoredSessions(
   core: Core,
   config: Config,
   count: number,
-  database: Database | undefined,
+  database: Pick<Database, 'url'> | undefined,
   report: (line: string) => void,
 ): Promise<StoredSessions> {
   const now = Math.floor(Date.now() / 1000);
@@ -42,12 +44,13 @@ export async function writeStoredSessions(
   }
   const users = countUsers(count);
   const { tokenIssuer: iss, tokenAudience: aud } = core.policy;
+  const ownerOf = (index: number) => Math.floor((index * users) / count);
   const token = (index: number) => {
-    const sub = String(firstUserId + Math.floor((index * users) / count));
+    const sub = String(firstUserId + ownerOf(index));
     const claims = { iss, aud, sub, sid: sessionId(index), jti: tokenId(index), iat: now, exp: now + lifeSeconds };
     return signToken(core.keys.current, claims);
   };
-  return { count, token };
+  return { count, token, login: (index) => `stored${ownerOf(index)}@example.com` };
 }
 
 function sessionId(index: number): string {

@@ -95,6 +95,14 @@ export const guards = {
   'noticing foreign changes': [
     { file: 'core/contexts.ts', from: 'if (seen !== foreign || seen === -1) forgetAll();', to: '' },
   ],
+  /** Every request is kept for ever. */
+  'letting go of requests': [
+    {
+      file: 'http/server.ts',
+      from: 'return callEndpoint(house, endpoint, exchange);',
+      to: '((globalThis as any).kept ??= []).push(exchange);\n  return callEndpoint(house, endpoint, exchange);',
+    },
+  ],
   /** Two servers may hold one directory. */
   'directory lock': [{ file: 'store/lock.ts', from: "db.run('begin exclusive');", to: '' }],
   /** A start waits for its database without an end. */
