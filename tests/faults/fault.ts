@@ -46,7 +46,8 @@ export type SceneOptions = {
 
 export type Report = { readonly failures: readonly string[]; readonly figures: readonly string[] };
 
-const guardOffPath = join(import.meta.dir, 'guard-off.ts');
+/** Preloaded, it takes out of the source what `CARDEA_TEST_GUARDS_OFF` names. */
+export const guardOffPath = join(import.meta.dir, 'guard-off.ts');
 
 /** Plays one fault. @throws Error when it cannot be played, which is neither a pass nor a seen failure */
 export async function playFault(fault: Fault, options: SceneOptions): Promise<Report> {

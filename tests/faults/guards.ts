@@ -103,6 +103,16 @@ export const guards = {
       to: '((globalThis as any).kept ??= []).push(exchange);\n  return callEndpoint(house, endpoint, exchange);',
     },
   ],
+  /** The data directory may lie anywhere. */
+  'look at the file system': [{ file: 'app.ts', from: '  requireFileSystem(config, options.log);\n', to: '' }],
+  /** No guard, but what stands in for a mount over a network: every directory is said to lie on one. */
+  'local disk': [
+    {
+      file: 'store/file-system.ts',
+      from: 'judgeFileSystem(statfsSync(directory).type,',
+      to: 'judgeFileSystem(0x6969,',
+    },
+  ],
   /** Two servers may hold one directory. */
   'directory lock': [{ file: 'store/lock.ts', from: "db.run('begin exclusive');", to: '' }],
   /** A start waits for its database without an end. */

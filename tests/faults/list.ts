@@ -4,6 +4,7 @@ import { databaseFaults } from './database.ts';
 import { diskFaults } from './disk-trouble.ts';
 import { duoFaults } from './duo.ts';
 import type { Fault } from './fault.ts';
+import { fileSystemFaults } from './file-system.ts';
 import { fileFaults } from './files.ts';
 import { killFaults } from './kill.ts';
 import { loadFaults } from './load.ts';
@@ -16,6 +17,7 @@ export const faults: readonly Fault[] = [
   ...killFaults,
   ...powerFaults,
   ...fileFaults,
+  ...fileSystemFaults,
   ...diskFaults,
   ...clockFaults,
   ...databaseFaults,
