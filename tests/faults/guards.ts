@@ -103,6 +103,14 @@ export const guards = {
       to: '((globalThis as any).kept ??= []).push(exchange);\n  return callEndpoint(house, endpoint, exchange);',
     },
   ],
+  /** What is in memory stays good after its end. */
+  'expiry of what is in memory': [
+    {
+      file: 'core/contexts.ts',
+      from: ' || nowSeconds >= entry.goodBefore) return undefined;',
+      to: ') return undefined;',
+    },
+  ],
   /** The data directory may lie anywhere. */
   'look at the file system': [{ file: 'app.ts', from: '  requireFileSystem(config, options.log);\n', to: '' }],
   /** No guard, but what stands in for a mount over a network: every directory is said to lie on one. */

@@ -3,6 +3,7 @@ import { clockFaults } from './clocks.ts';
 import { databaseFaults } from './database.ts';
 import { diskFaults } from './disk-trouble.ts';
 import { duoFaults } from './duo.ts';
+import { expiryFaults } from './expiry.ts';
 import type { Fault } from './fault.ts';
 import { fileSystemFaults } from './file-system.ts';
 import { fileFaults } from './files.ts';
@@ -23,5 +24,6 @@ export const faults: readonly Fault[] = [
   ...databaseFaults,
   ...duoFaults,
   ...loadFaults,
+  ...expiryFaults,
   ...stopFaults,
 ].sort((one, other) => one.id.localeCompare(other.id));

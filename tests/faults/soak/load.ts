@@ -1,14 +1,8 @@
 import { randomUUID } from 'node:crypto';
 import type { BenchUser } from '../../../bench/cardea/users.ts';
+import type { Crowd } from '../crowd.ts';
 import { type ContractName, checkByKey, contractNames, contracts, type Expected, refreshOf } from './contracts.ts';
 import { openWire, type Wire, type WireAnswer } from './wire.ts';
-
-/** Sessions beside those of the persons, more than a server remembers, so that some checks read the store. */
-export type Crowd = {
-  readonly count: number;
-  readonly token: (index: number) => string;
-  readonly login: (index: number) => string;
-};
 
 /** What happened since it was last emptied. */
 export type Tally = {
@@ -45,6 +39,7 @@ type Person = {
 
 export type Load = {
   readonly persons: readonly Person[];
+  /** Its stored sessions are more than a server remembers, so that some checks read the store. */
   readonly crowd: Crowd;
   tally: Tally;
   /** Every answer that should have been another one, the first few in words. */
@@ -53,8 +48,8 @@ export type Load = {
 };
 
 /** Signs everybody in at every contract. */
-export async function openLoad(port: number, users: readonly BenchUser[], crowd: Crowd): Promise<Load> {
-  const persons = users.map((user): Person => {
+export async function openLoad(port: number, crowd: Crowd): Promise<Load> {
+  const persons = crowd.users.map((user): Person => {
     const secrets = { rest: '', web: '', cookie: '', appliance: '', soap: '' };
     return { user, wire: openWire(port), secrets, turns: 0 };
   });

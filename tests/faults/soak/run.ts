@@ -1,16 +1,14 @@
 import { readdirSync, statSync } from 'node:fs';
 import { SQL } from 'bun';
-import { writeStoredSessions } from '../../../bench/cardea/stored-sessions.ts';
-import { describeUsers, writeUsers } from '../../../bench/cardea/users.ts';
 import { useOfProcess } from '../../../bench/machine.ts';
-import { loadConfig } from '../../../src/config.ts';
 import { databasePath } from '../../../src/data-directory.ts';
-import { fillGround, type Ground, type Server } from '../../support/program.ts';
+import type { Ground, Server } from '../../support/program.ts';
+import { fillWithCrowd } from '../crowd.ts';
 import type { Scene } from '../fault.ts';
 import { historySettings } from '../history/run.ts';
 import { quantile } from '../probe.ts';
 import { judgeSoak, median, type SoakSample, thirdsOf } from './judge.ts';
-import { type Crowd, closeLoad, emptyTally, fillMemory, type Load, openLoad, runFlatOut, runPaced } from './load.ts';
+import { closeLoad, emptyTally, fillMemory, type Load, openLoad, runFlatOut, runPaced } from './load.ts';
 
 export type SoakOptions = { readonly minutes: number; readonly store: 'sqlite' | 'postgres' };
 
@@ -24,10 +22,9 @@ const sampleSeconds = 5;
 export async function playSoak(scene: Scene, { minutes, store }: SoakOptions): Promise<void> {
   const databaseUrl = store === 'postgres' ? await (await scene.cluster()).createDatabase('cardea') : '';
   const ground = scene.ground({ ...historySettings, CARDEA_DATABASE_URL: databaseUrl });
-  const users = describeUsers(persons);
-  const crowd = await fillStore(ground, users, databaseUrl);
+  const crowd = await fillWithCrowd(ground, { users: persons, sessions: crowdSize });
   const server = await scene.serve(ground.env);
-  const load = await openLoad(Number(new URL(server.url).port), users, crowd);
+  const load = await openLoad(Number(new URL(server.url).port), crowd);
   scene.atEnd(() => closeLoad(load));
   await fillMemory(load);
   const target = (await findMost(scene, load, server.pid)) / 2;
@@ -67,18 +64,6 @@ async function runSteadily(scene: Scene, place: Place, target: number, minutes: 
   const others = [logins, putOff, refreshes, logouts, refused].join(', ');
   scene.figure('logins, put off, refreshes, logouts, refusals', others);
   return samples;
-}
-
-async function fillStore(ground: Ground, users: ReturnType<typeof describeUsers>, databaseUrl: string): Promise<Crowd> {
-  let crowd: Crowd | undefined;
-  await fillGround(ground, async (core) => {
-    await writeUsers(core, users);
-    const database = databaseUrl === '' ? undefined : { url: databaseUrl };
-    const stored = await writeStoredSessions(core, loadConfig(ground.env), crowdSize, database, () => undefined);
-    crowd = stored;
-  });
-  if (crowd === undefined) throw new Error('nothing was stored');
-  return crowd;
 }
 
 /** What the server does at most, which is the load that is halved. A first moment does not count: code is compiled then. */
