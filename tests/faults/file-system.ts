@@ -49,7 +49,10 @@ async function playNetwork(scene: Scene): Promise<void> {
   const env = { ...ground.env, CARDEA_TEST_GUARDS_OFF: `local disk${without}` };
   const served = await serveBy(command, env).catch(() => undefined as Server | undefined);
   scene.require(served === undefined, 'SQLite is served from NFS');
-  if (served !== undefined) return served.signal('SIGKILL');
+  if (served !== undefined) {
+    served.signal('SIGKILL');
+    return void (await served.exited);
+  }
   const { code, errors } = await runProgram(['serve'], { command, env });
   scene.figure('exit code', code);
   scene.figure('said', errors.trim().replaceAll(ground.directory, '<directory>'));

@@ -111,6 +111,20 @@ export const guards = {
       to: ') return undefined;',
     },
   ],
+  /** A session is found by going through all of them. */
+  'look-up by key': [
+    {
+      file: 'store/sessions.ts',
+      from: "selectSession(db).where('sessions.id', '=', id));",
+      to: "selectSession(db).where((where) => where(where.fn('lower', ['sessions.id']), '=', id)));",
+    },
+  ],
+  /** All that ended long ago is deleted in one go. */
+  'sweeping in small bites': [
+    { file: 'core/sweep.ts', from: 'const biteRows = 100;', to: 'const biteRows = 10_000_000;' },
+  ],
+  /** No guard, but what a run cannot wait for. */
+  'sweeping each minute': [{ file: 'app.ts', from: 'const sweepEveryMs = 60_000;', to: 'const sweepEveryMs = 3_000;' }],
   /** The data directory may lie anywhere. */
   'look at the file system': [{ file: 'app.ts', from: '  requireFileSystem(config, options.log);\n', to: '' }],
   /** No guard, but what stands in for a mount over a network: every directory is said to lie on one. */

@@ -10,6 +10,7 @@ import { fileFaults } from './files.ts';
 import { killFaults } from './kill.ts';
 import { loadFaults } from './load.ts';
 import { powerFaults } from './power.ts';
+import { sizeFaults } from './size.ts';
 import { stopFaults } from './stop.ts';
 
 /** The fault plan, in its order. */
@@ -25,5 +26,6 @@ export const faults: readonly Fault[] = [
   ...duoFaults,
   ...loadFaults,
   ...expiryFaults,
+  ...sizeFaults,
   ...stopFaults,
 ].sort((one, other) => one.id.localeCompare(other.id));
