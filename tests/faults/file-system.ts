@@ -1,9 +1,9 @@
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { doorsOf } from '../support/http.ts';
-import { makeGround, programCommand, runProgram, type Server, serveBy } from '../support/program.ts';
+import { makeGround, runProgram, type Server, serveBy } from '../support/program.ts';
 import { testPassword } from '../support/users.ts';
-import { type Fault, guardOffPath, type Scene } from './fault.ts';
+import { commandOf, type Fault, type Scene } from './fault.ts';
 import type { GuardName } from './guards.ts';
 import { fillWithPlayers, historySettings } from './history/run.ts';
 
@@ -44,9 +44,7 @@ async function playTmpfs(scene: Scene): Promise<void> {
 async function playNetwork(scene: Scene): Promise<void> {
   const ground = scene.ground(historySettings);
   await fillWithPlayers(ground, 1);
-  const command = [...programCommand.slice(0, -1), '--preload', guardOffPath, ...programCommand.slice(-1)];
-  const without = scene.guardOff ? `,${guard}` : '';
-  const env = { ...ground.env, CARDEA_TEST_GUARDS_OFF: `local disk${without}` };
+  const [command, env] = commandOf(scene.guardOff ? ['local disk', guard] : ['local disk'], ground.env);
   const served = await serveBy(command, env).catch(() => undefined as Server | undefined);
   scene.require(served === undefined, 'SQLite is served from NFS');
   if (served !== undefined) {

@@ -1,6 +1,7 @@
 import { calmFaults } from './calm.ts';
 import { clockFaults } from './clocks.ts';
 import { databaseFaults } from './database.ts';
+import { descriptorFaults } from './descriptors.ts';
 import { diskFaults } from './disk-trouble.ts';
 import { duoFaults } from './duo.ts';
 import { expiryFaults } from './expiry.ts';
@@ -24,6 +25,7 @@ export const faults: readonly Fault[] = [
   ...clockFaults,
   ...databaseFaults,
   ...duoFaults,
+  ...descriptorFaults,
   ...loadFaults,
   ...expiryFaults,
   ...sizeFaults,

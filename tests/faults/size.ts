@@ -1,9 +1,9 @@
 import { Database } from 'bun:sqlite';
 import { statSync } from 'node:fs';
 import { databasePath } from '../../src/data-directory.ts';
-import { programCommand, type Server, serveBy } from '../support/program.ts';
+import { type Server, serveBy } from '../support/program.ts';
 import { askAll, type Crowd, fillWithCrowd } from './crowd.ts';
-import { type Fault, guardOffPath, type Scene } from './fault.ts';
+import { commandOf, type Fault, type Scene } from './fault.ts';
 import { historySettings } from './history/run.ts';
 import { quantile, type Sample, signIn, slowest, startProbe, statusCounts, timed } from './probe.ts';
 import { contracts } from './soak/contracts.ts';
@@ -119,9 +119,8 @@ async function playSweep(scene: Scene): Promise<void> {
 
 /** The product sweeps each minute; here it begins after three seconds. */
 async function serveSweeping(scene: Scene, env: Readonly<Record<string, string>>): Promise<Server> {
-  const command = [...programCommand.slice(0, -1), '--preload', guardOffPath, ...programCommand.slice(-1)];
-  const without = scene.guardOff ? ',sweeping in small bites' : '';
-  const server = await serveBy(command, { ...env, CARDEA_TEST_GUARDS_OFF: `sweeping each minute${without}` });
+  const without = ['sweeping each minute', ...(scene.guardOff ? ['sweeping in small bites' as const] : [])] as const;
+  const server = await serveBy(...commandOf(without, env));
   scene.atEnd(() => {
     server.signal('SIGKILL');
     return server.exited;
