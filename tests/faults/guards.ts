@@ -125,6 +125,10 @@ export const guards = {
   ],
   /** No guard, but what a run cannot wait for. */
   'sweeping each minute': [{ file: 'app.ts', from: 'const sweepEveryMs = 60_000;', to: 'const sweepEveryMs = 3_000;' }],
+  /** A body is read to its end, however long it says that it is. */
+  'body limit': [
+    { file: 'http/body.ts', from: "if (declared > limitBytes) throw new HttpFault('body_too_large');", to: '' },
+  ],
   /** The data directory may lie anywhere. */
   'look at the file system': [{ file: 'app.ts', from: '  requireFileSystem(config, options.log);\n', to: '' }],
   /** No guard, but what stands in for a mount over a network: every directory is said to lie on one. */

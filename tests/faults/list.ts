@@ -10,6 +10,7 @@ import { fileSystemFaults } from './file-system.ts';
 import { fileFaults } from './files.ts';
 import { killFaults } from './kill.ts';
 import { loadFaults } from './load.ts';
+import { memoryFaults } from './memory.ts';
 import { powerFaults } from './power.ts';
 import { sizeFaults } from './size.ts';
 import { stopFaults } from './stop.ts';
@@ -26,6 +27,7 @@ export const faults: readonly Fault[] = [
   ...databaseFaults,
   ...duoFaults,
   ...descriptorFaults,
+  ...memoryFaults,
   ...loadFaults,
   ...expiryFaults,
   ...sizeFaults,
