@@ -134,9 +134,12 @@ export async function runPaced(load: Load, perSecond: number, seconds: number): 
   await Promise.all(busy);
 }
 
-/** Asks about every session of the crowd once: afterwards the server's memory of checks is as full as it gets. */
-export async function fillMemory(load: Load): Promise<void> {
-  let left = load.crowd.count;
+/**
+ * Asks about every session of the crowd, several times over: each walk exchanges all of what the server remembers, so that its memory is
+ * afterwards as full, and as worn, as it gets.
+ */
+export async function fillMemory(load: Load, walks: number): Promise<void> {
+  let left = walks * load.crowd.count;
   const run = async (person: Person) => {
     for (; left > 0; left -= 1) await checkCrowd(load, person, performance.now());
   };

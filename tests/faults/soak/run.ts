@@ -15,6 +15,7 @@ export type SoakOptions = { readonly minutes: number; readonly store: 'sqlite' |
 const persons = 32;
 /** More than the 50,000 that the server remembers. */
 const crowdSize = 60_000;
+const walks = 3;
 const flatOutSeconds = 10;
 const sampleSeconds = 5;
 
@@ -26,7 +27,7 @@ export async function playSoak(scene: Scene, { minutes, store }: SoakOptions): P
   const server = await scene.serve(ground.env);
   const load = await openLoad(Number(new URL(server.url).port), crowd);
   scene.atEnd(() => closeLoad(load));
-  await fillMemory(load);
+  await fillMemory(load, walks);
   const target = (await findMost(scene, load, server.pid)) / 2;
   scene.progress(`half of that for ${minutes} minutes`);
   const samples = await runSteadily(scene, { load, server, ground, databaseUrl }, target, minutes);
