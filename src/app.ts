@@ -15,6 +15,7 @@ import { createMetrics, type Metrics } from './metrics.ts';
 import { type CoreOptions, type OpenCore, openCore, toPlace } from './open-core.ts';
 import { createReadiness, type Readiness } from './readiness.ts';
 import { watchSigningKeys } from './signing-keys.ts';
+import { explainRefusal, readFileSystem } from './store/file-system.ts';
 import type { Health } from './store/health.ts';
 import { holdLock } from './store/lock.ts';
 import { startTending } from './store/tending.ts';
@@ -140,6 +141,7 @@ const tendEveryMs = 1_000;
 export async function startApp(options: AppOptions): Promise<App> {
   const { config } = options;
   prepareDirectory(config.data);
+  requireFileSystem(config, options.log);
   const lock = config.databaseUrl === '' ? holdLock(config.data) : undefined;
   if (lock === null) throw new DataDirectoryError(`Another Cardea server is using ${join(config.data, '.')}.`);
   const opened = await openCore({ ...options, create: true });
@@ -152,6 +154,18 @@ export async function startApp(options: AppOptions): Promise<App> {
     lock?.release();
     throw error;
   }
+}
+
+/**
+ * A database file on a network would be locked and flushed by luck. What is gone with the machine serves well enough, but somebody
+ * should know. @throws DataDirectoryError for a network
+ */
+function requireFileSystem({ data, databaseUrl }: Config, log: Log): void {
+  const fileSystem = readFileSystem(data);
+  const refusal = databaseUrl === '' ? explainRefusal(data, fileSystem) : null;
+  if (refusal !== null) throw new DataDirectoryError(refusal);
+  const { name, kind } = fileSystem;
+  if (kind !== 'local') log.warn(`store.file_system_${kind}`, { directory: data, fileSystem: name });
 }
 
 function listen(

@@ -11,11 +11,16 @@ export type StoredSessions = {
   readonly count: number;
   /** The token of the n-th one, from 0. */
   readonly token: (index: number) => string;
+  /** The name of whom it belongs to. */
+  readonly login: (index: number) => string;
+  /** When all of their tokens expire. */
+  readonly endsAtSeconds: number;
 };
 
 const firstUserId = 1_000_000;
 const sessionsPerUser = 10;
 const mostUsers = 100_000;
+/** From login to the absolute end. */
 const lifeSeconds = 12 * 3600;
 
 /** Who owns the stored sessions: blocks of the same user, so that every index grows at its end. */
@@ -26,28 +31,33 @@ function countUsers(sessions: number): number {
 /**
  * Writes rows of sessions past the core, in the order of their keys: through the core ten million would take a day. What the rows
  * hold is what a login at `/v2` leaves.
+ * @param tokenSeconds life of their tokens, all of which expire in the same second
  */
 export async function writeStoredSessions(
   core: Core,
   config: Config,
   count: number,
-  database: Database | undefined,
+  database: Pick<Database, 'url'> | undefined,
   report: (line: string) => void,
+  tokenSeconds: number = lifeSeconds,
 ): Promise<StoredSessions> {
   const now = Math.floor(Date.now() / 1000);
   if (count > 0) {
     report(`writing ${count.toLocaleString('en')} stored sessions`);
-    if (database === undefined) writeToSqlite(databasePath(config.data), core.keys.current.id, count, now, report);
-    else await writeToPostgres(database.url, core.keys.current.id, count, now);
+    const rows = { count, now, end: now + tokenSeconds, keyId: core.keys.current.id };
+    if (database === undefined) writeToSqlite(databasePath(config.data), rows, report);
+    else await writeToPostgres(database.url, rows);
   }
   const users = countUsers(count);
   const { tokenIssuer: iss, tokenAudience: aud } = core.policy;
+  const ownerOf = (index: number) => Math.floor((index * users) / count);
   const token = (index: number) => {
-    const sub = String(firstUserId + Math.floor((index * users) / count));
-    const claims = { iss, aud, sub, sid: sessionId(index), jti: tokenId(index), iat: now, exp: now + lifeSeconds };
+    const sub = String(firstUserId + ownerOf(index));
+    const claims = { iss, aud, sub, sid: sessionId(index), jti: tokenId(index), iat: now, exp: now + tokenSeconds };
     return signToken(core.keys.current, claims);
   };
-  return { count, token };
+  const login = (index: number) => `stored${ownerOf(index)}@example.com`;
+  return { count, token, login, endsAtSeconds: now + tokenSeconds };
 }
 
 function sessionId(index: number): string {
@@ -63,7 +73,10 @@ const sessionColumns = `id, user_id, generation, entry, live_jti, live_issued_at
   created_at, last_used_at, absolute_expires_at, address, user_agent, sender`;
 const rowsPerCommit = 100_000;
 
-function writeToSqlite(path: string, keyId: string, count: number, now: number, report: (line: string) => void): void {
+/** `end` is the second at which the tokens expire. */
+type Rows = { readonly count: number; readonly now: number; readonly end: number; readonly keyId: string };
+
+function writeToSqlite(path: string, { count, now, end, keyId }: Rows, report: (line: string) => void): void {
   const db = new Sqlite(path, { readwrite: true, strict: true });
   const users = countUsers(count);
   // Only here, before any server: what a power cut would cost is a benchmark.
@@ -77,7 +90,7 @@ function writeToSqlite(path: string, keyId: string, count: number, now: number, 
   );
   const insertSession = db.prepare(
     `insert into sessions (${sessionColumns})
-     values (?1, ?2, 0, 'ecgrid-rest', ?3, ?4, ?5, ?6, 1, ?4, ?4, ?5, '203.0.113.7', 'bench', '{}')`,
+     values (?1, ?2, 0, 'ecgrid-rest', ?3, ?4, ?5, ?6, 1, ?4, ?4, ?7, '203.0.113.7', 'bench', '{}')`,
   );
   inTransactions(db, users, (index) => {
     insertUser.run(firstUserId + index, `stored${index}@example.com`, now);
@@ -85,7 +98,7 @@ function writeToSqlite(path: string, keyId: string, count: number, now: number, 
   });
   const userOf = (index: number) => firstUserId + Math.floor((index * users) / count);
   inTransactions(db, count, (index) => {
-    insertSession.run(sessionId(index), userOf(index), tokenId(index), now, now + lifeSeconds, keyId);
+    insertSession.run(sessionId(index), userOf(index), tokenId(index), now, end, keyId, now + lifeSeconds);
     if (index % 1_000_000 === 999_999) report(`  ${(index + 1).toLocaleString('en')} written`);
   });
   for (const statement of [insertUser, insertMembership, insertSession]) statement.finalize();
@@ -101,12 +114,11 @@ function inTransactions(db: Sqlite, count: number, write: (index: number) => voi
   }
 }
 
-async function writeToPostgres(url: string, keyId: string, count: number, now: number): Promise<void> {
+async function writeToPostgres(url: string, { count, now, end, keyId }: Rows): Promise<void> {
   const sql = new SQL(url, { max: 1 });
   const users = countUsers(count);
   const userOf = `${firstUserId} + (index * ${users}::bigint / ${count})::integer`;
   const jti = `lpad(index::text, 16, '0')`;
-  const end = now + lifeSeconds;
   const name = `'stored' || index || '@example.com'`;
   await sql.unsafe(
     `insert into users (${userColumns})
@@ -120,7 +132,7 @@ async function writeToPostgres(url: string, keyId: string, count: number, now: n
   await sql.unsafe(
     `insert into sessions (${sessionColumns})
      select 'stored' || ${jti}, ${userOf}, 0, 'ecgrid-rest', ${jti}, ${now}, ${end}, '${keyId}', 1,
-       ${now}, ${now}, ${end}, '203.0.113.7', 'bench', '{}'
+       ${now}, ${now}, ${now + lifeSeconds}, '203.0.113.7', 'bench', '{}'
      from generate_series(0, ${count - 1}) as index`,
   );
   await sql.unsafe('analyze');

@@ -4,6 +4,7 @@ import { type Config, loadConfig } from '../config.ts';
 import { verifyAudit } from '../core/index.ts';
 import { toPlace } from '../open-core.ts';
 import { loadSigningKeys } from '../signing-keys.ts';
+import { explainRefusal, readFileSystem } from '../store/file-system.ts';
 import { findDoubt, type Form, type Place, readForm, requireWholeFiles } from '../store/lineage.ts';
 import { currentSchema, requireCurrentSchema } from '../store/migrations/index.ts';
 import { openStore, type Store } from '../store/open.ts';
@@ -43,15 +44,19 @@ async function look(check: string, work: () => Promise<string>): Promise<Finding
   }
 }
 
-async function lookAtDirectory({ data }: Config): Promise<string> {
+async function lookAtDirectory({ data, databaseUrl }: Config): Promise<string> {
   const stat = statSync(data, { throwIfNoEntry: false });
   if (stat === undefined) throw new Error(`${data} does not exist; "cardea serve" makes it.`);
   if ((stat.mode & 0o077) !== 0) throw new Error(`${data} is open to other users; close it with: chmod 700 ${data}`);
   accessSync(data, constants.R_OK | constants.W_OK | constants.X_OK);
+  const fileSystem = readFileSystem(data);
+  const refusal = databaseUrl === '' ? explainRefusal(data, fileSystem) : null;
+  if (refusal !== null) throw new Error(refusal);
   const space = statfsSync(data);
   const freeMb = Math.floor((space.bavail * space.bsize) / 1e6);
   if (freeMb < 100) throw new Error(`${data} has only ${freeMb} MB of free space.`);
-  return `${data}, private, ${freeMb} MB free`;
+  const doubt = fileSystem.kind === 'local' ? '' : `, on ${fileSystem.name} (${fileSystem.kind})`;
+  return `${data}, private, ${freeMb} MB free${doubt}`;
 }
 
 async function lookAtKeys({ data }: Config): Promise<string> {

@@ -128,9 +128,17 @@ function startOf(
   guardOff: boolean,
   env: Readonly<Record<string, string>>,
 ): [command: readonly string[], env: Readonly<Record<string, string>>] {
-  if (!guardOff || typeof guard !== 'string') return [programCommand, env];
+  return commandOf(guardOff && typeof guard === 'string' ? [guard] : [], env);
+}
+
+/** How the program is started without some of its guards, or with what stands in for something. */
+export function commandOf(
+  without: readonly GuardName[],
+  env: Readonly<Record<string, string>>,
+): [command: readonly string[], env: Readonly<Record<string, string>>] {
+  if (without.length === 0) return [programCommand, env];
   const command = [...programCommand.slice(0, -1), '--preload', guardOffPath, ...programCommand.slice(-1)];
-  return [command, { ...env, CARDEA_TEST_GUARDS_OFF: guard }];
+  return [command, { ...env, CARDEA_TEST_GUARDS_OFF: without.join() }];
 }
 
 function round(value: number): string {

@@ -159,6 +159,50 @@ export const guards = {
   'refusing a newer schema': [
     { file: 'store/migrations/index.ts', from: 'if (schema <= currentSchema) return;', to: 'return;' },
   ],
+  /** Every request is kept for ever. */
+  'letting go of requests': [
+    {
+      file: 'http/server.ts',
+      from: 'return callEndpoint(house, endpoint, exchange);',
+      to: '((globalThis as any).kept ??= []).push(exchange);\n  return callEndpoint(house, endpoint, exchange);',
+    },
+  ],
+  /** What is in memory stays good after its end. */
+  'expiry of what is in memory': [
+    {
+      file: 'core/contexts.ts',
+      from: ' || nowSeconds >= entry.goodBefore) return undefined;',
+      to: ') return undefined;',
+    },
+  ],
+  /** A session is found by going through all of them. */
+  'look-up by key': [
+    {
+      file: 'store/sessions.ts',
+      from: "selectSession(db).where('sessions.id', '=', id));",
+      to: "selectSession(db).where((where) => where(where.fn('lower', ['sessions.id']), '=', id)));",
+    },
+  ],
+  /** All that ended long ago is deleted in one go. */
+  'sweeping in small bites': [
+    { file: 'core/sweep.ts', from: 'const biteRows = 100;', to: 'const biteRows = 10_000_000;' },
+  ],
+  /** No guard, but what a run cannot wait for. */
+  'sweeping each minute': [{ file: 'app.ts', from: 'const sweepEveryMs = 60_000;', to: 'const sweepEveryMs = 3_000;' }],
+  /** A body is read to its end, however long it says that it is. */
+  'body limit': [
+    { file: 'http/body.ts', from: "if (declared > limitBytes) throw new HttpFault('body_too_large');", to: '' },
+  ],
+  /** The data directory may lie anywhere. */
+  'look at the file system': [{ file: 'app.ts', from: '  requireFileSystem(config, options.log);\n', to: '' }],
+  /** No guard, but what stands in for a mount over a network: every directory is said to lie on one. */
+  'local disk': [
+    {
+      file: 'store/file-system.ts',
+      from: 'judgeFileSystem(statfsSync(directory).type,',
+      to: 'judgeFileSystem(0x6969,',
+    },
+  ],
   /** Two servers may hold one directory. */
   'directory lock': [{ file: 'store/lock.ts', from: "db.run('begin exclusive');", to: '' }],
   /** A start waits for its database without an end. */

@@ -1,17 +1,22 @@
 import { calmFaults } from './calm.ts';
 import { clockFaults } from './clocks.ts';
 import { databaseFaults } from './database.ts';
+import { descriptorFaults } from './descriptors.ts';
 import { diskFaults } from './disk-trouble.ts';
 import { duoFaults } from './duo.ts';
 import { failoverFaults } from './failover.ts';
 import { dumpFaults } from './dump.ts';
+import { expiryFaults } from './expiry.ts';
 import type { Fault } from './fault.ts';
+import { fileSystemFaults } from './file-system.ts';
 import { fileFaults } from './files.ts';
 import { killFaults } from './kill.ts';
 import { loadFaults } from './load.ts';
+import { memoryFaults } from './memory.ts';
 import { powerFaults } from './power.ts';
 import { restoreFaults } from './restore.ts';
 import { rotationFaults } from './rotation.ts';
+import { sizeFaults } from './size.ts';
 import { stopFaults } from './stop.ts';
 import { twoClockFaults } from './two-clocks.ts';
 import { upgradeFaults } from './upgrade.ts';
@@ -22,6 +27,7 @@ export const faults: readonly Fault[] = [
   ...killFaults,
   ...powerFaults,
   ...fileFaults,
+  ...fileSystemFaults,
   ...diskFaults,
   ...clockFaults,
   ...twoClockFaults,
@@ -33,5 +39,10 @@ export const faults: readonly Fault[] = [
   ...restoreFaults,
   ...dumpFaults,
   ...upgradeFaults,
+  ...descriptorFaults,
+  ...memoryFaults,
+  ...loadFaults,
+  ...expiryFaults,
+  ...sizeFaults,
   ...stopFaults,
 ].sort((one, other) => one.id.localeCompare(other.id));
