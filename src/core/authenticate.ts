@@ -2,7 +2,7 @@ import { after, type Soon, settle } from '../soon.ts';
 import { type ApiKeyRow, apiKeyByDigest } from '../store/api-keys.ts';
 import { type SessionRow, sessionById, sessionBySecret } from '../store/sessions.ts';
 import { isLiveStatus } from './access.ts';
-import { type Credential, type SessionContext, toUserFacts } from './context.ts';
+import { type Credential, keptOnce, type SessionContext, toUserFacts } from './context.ts';
 import { type Core, nowSeconds } from './core.ts';
 import { CoreError } from './errors.ts';
 import { digestApiKey, digestSecret, type SecretKind, verifyToken } from './tokens.ts';
@@ -149,8 +149,9 @@ function sessionContext(kind: Credential['kind'], row: SessionRow): SessionConte
   return {
     credential: kind,
     user: toUserFacts(row),
-    session: { id: row.id, entry: row.entry },
-    principal: `session:${row.id}`,
+    session: { id: row.id, entry: keptOnce(row.entry) },
+    // No user's `user:…` looks like it, and a text of its own would only take memory.
+    principal: row.id,
     createdAt: row.created_at,
     expiresAt: expiryOf(row),
     stepDue: row.password_change_due === 1,

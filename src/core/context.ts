@@ -72,6 +72,16 @@ export type SessionContext = {
 /** A context with everything that any contract prints. */
 export type DescribedContext = SessionContext & DirectoryFacts;
 
+const words = new Map<string, string>();
+
+/** One of few words, such as a level: a driver makes a new text for each row, and thousands of contexts would each hold their own. */
+export function keptOnce(word: string): string {
+  const kept = words.get(word);
+  if (kept !== undefined) return kept;
+  words.set(word, word);
+  return word;
+}
+
 export function toUserFacts(row: UserRow): UserFacts {
   return {
     id: row.user_id,
@@ -79,8 +89,8 @@ export function toUserFacts(row: UserRow): UserFacts {
     email: row.email,
     firstName: row.first_name,
     lastName: row.last_name,
-    authLevel: row.auth_level as AuthLevel,
-    status: row.status as Status,
+    authLevel: keptOnce(row.auth_level) as AuthLevel,
+    status: keptOnce(row.status) as Status,
     createdAt: row.user_created_at,
     createdBy: row.created_by_email,
     updatedAt: row.user_updated_at,

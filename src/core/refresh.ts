@@ -34,7 +34,7 @@ export async function refreshSession(
 ): Promise<OpenedSession> {
   const claims = verifyToken(core.keys, core.policy, token, nowSeconds(core));
   if (claims === null) throw new CoreError('session_invalid');
-  spendUse(core, `session:${claims.sid}`);
+  spendUse(core, claims.sid);
   const outcome = await change(core, (trx) => rotate(trx, core, claims, policy, caller), [Number(claims.sub)]);
   if (outcome.kind === 'refused') throw new CoreError('session_invalid');
   const context = await authenticate(core, { kind: 'bearer', token: outcome.session.credential });

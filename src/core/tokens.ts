@@ -1,4 +1,4 @@
-import { createHash, createHmac, randomBytes, timingSafeEqual } from 'node:crypto';
+import { createHmac, randomBytes, timingSafeEqual } from 'node:crypto';
 import type { SigningKey, SigningKeys } from './signing-keys.ts';
 
 /** The seven claims of every token, in their order on the wire. */
@@ -38,20 +38,23 @@ export function verifyToken(
 ): TokenClaims | null {
   if (token.length > longestToken || !tokenShape.test(token)) return null;
   const [header, payload, mac] = token.split('.') as [string, string, string];
-  // Decoders forgive padding and stray last bits: a second spelling of a token would be a second token.
-  if (header !== tokenHeader || !isCanonical(payload) || !isCanonical(mac)) return null;
-  if (!isSigned(keys, `${header}.${payload}`, Buffer.from(mac, 'base64url'), nowSeconds)) return null;
-  const claims = readClaims(Buffer.from(payload, 'base64url'));
+  if (header !== tokenHeader) return null;
+  const [payloadBytes, macBytes] = [decodeCanonical(payload), decodeCanonical(mac)];
+  if (payloadBytes === null || macBytes === null) return null;
+  if (!isSigned(keys, `${header}.${payload}`, macBytes, nowSeconds)) return null;
+  const claims = readClaims(payloadBytes);
   if (claims === null || claims.iss !== expected.tokenIssuer || claims.aud !== expected.tokenAudience) return null;
   return claims.exp > nowSeconds ? claims : null;
 }
 
-function isCanonical(part: string): boolean {
-  return Buffer.from(part, 'base64url').toString('base64url') === part;
+/** Decoders forgive padding and stray last bits, and a second spelling of a token would be a second token. */
+function decodeCanonical(part: string): Buffer | null {
+  const bytes = Buffer.from(part, 'base64url');
+  return bytes.toString('base64url') === part ? bytes : null;
 }
 
 function signature(key: SigningKey, signed: string): Buffer {
-  return createHmac('sha256', key.bytes).update(signed).digest();
+  return new Bun.CryptoHasher('sha256', key.bytes).update(signed).digest();
 }
 
 function isSigned(keys: SigningKeys, signed: string, mac: Buffer, nowSeconds: number): boolean {
@@ -67,12 +70,14 @@ function writeClaims({ iss, aud, sub, sid, jti, iat, exp }: TokenClaims): string
   return JSON.stringify({ iss, aud, sub, sid, jti, iat, exp });
 }
 
+const strictDecoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
+
 /** Only this product signs, so only its own spelling counts: no repeated, reordered, missing or further member, no `1.0`. */
 function readClaims(payload: Buffer): TokenClaims | null {
   let text: string;
   let parsed: unknown;
   try {
-    text = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(payload);
+    text = strictDecoder.decode(payload);
     parsed = JSON.parse(text);
   } catch {
     return null;
@@ -163,7 +168,7 @@ export function sessionMark(sessionId: string): string {
 
 /** Lower-case hex SHA-256. */
 export function sha256(data: string | Uint8Array): string {
-  return createHash('sha256').update(data).digest('hex');
+  return Bun.SHA256.hash(data, 'hex');
 }
 
 function printGuid(bytes: Buffer): string {
