@@ -107,7 +107,7 @@ function readSoapType(request: Request): SoapType {
   const readable = charset === undefined || charset === 'utf-8' || charset === 'utf-16';
   if (version === undefined || !readable) throw new HttpFault('unsupported_media_type');
   const header = request.headers.get('soapaction') ?? '';
-  return { version, charset, action: unquote(version === '1.1' ? header : (parameters.get('action') ?? '')) };
+  return { version, charset, action: readAction(version === '1.1' ? header : (parameters.get('action') ?? '')) };
 }
 
 function readMediaType(request: Request): MediaType {
@@ -133,6 +133,8 @@ const parseMediaType = rememberLast((header): MediaType => {
 function unquote(text: string): string {
   return text.trim().replace(/^"(.*)"$/, '$1');
 }
+
+const readAction = rememberLast(unquote);
 
 function requireOperation(space: string, name: string): Operation {
   const operation = operations.find((row) => row.name === name);

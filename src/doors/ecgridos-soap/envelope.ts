@@ -23,13 +23,15 @@ export function readEnvelope(bytes: Uint8Array, charset: string | undefined, ver
   const envelope = parse(bytes, charset);
   if (envelope.name !== 'Envelope') throw malformed('structure');
   if (envelope.namespace !== envelopes[version]) throw new SoapFault('F12');
-  const parts = [...envelope.children];
-  const header = isPart(parts[0], version, 'Header') ? parts.shift() : undefined;
-  const [body, ...others] = parts;
-  if (!isPart(body, version, 'Body') || others.length > 0 || hasText(envelope)) throw malformed('structure');
+  const [first, second] = envelope.children;
+  const header = isPart(first, version, 'Header') ? first : undefined;
+  const body = header === undefined ? first : second;
+  const parts = header === undefined ? 1 : 2;
+  if (!isPart(body, version, 'Body') || envelope.children.length > parts || hasText(envelope))
+    throw malformed('structure');
   if (header !== undefined) refuseMandatoryHeaders(header, version);
-  const [operation, ...further] = body.children;
-  if (operation === undefined || further.length > 0 || hasText(body)) throw malformed('structure');
+  const [operation] = body.children;
+  if (operation === undefined || body.children.length > 1 || hasText(body)) throw malformed('structure');
   return operation;
 }
 
