@@ -3,13 +3,14 @@ import { readBody } from '../../http/body.ts';
 import type { Door, Exchange, Route } from '../../http/door.ts';
 import { type Fault, HttpFault } from '../../http/faults.ts';
 import { type Answer, prepareAnswers } from '../../http/headers.ts';
-import { remember, rememberLast } from '../../http/remember.ts';
+import { remember } from '../../http/remember.ts';
 import { after, type Soon, settle } from '../../soon.ts';
 import { mediaTypes, readEnvelope, type SoapVersion, writeEnvelope, writeFault } from './envelope.ts';
 import { coreFaults, faultString, faultTable, SoapFault } from './faults.ts';
 import { givenInForm, writeFormResult } from './form.ts';
 import { type EcgridosSettings, type Operation, operations, requireContext } from './operations.ts';
 import { styleSheet, writeOperationList, writeOperationPage } from './pages.ts';
+import { readMediaType, readSoapType, type SoapType } from './media-type.ts';
 import { type Given, givenInSoap, readSessionId } from './parameters.ts';
 import { namespace, type Value, writeValue } from './wire.ts';
 import { writeWsdl } from './wsdl.ts';
@@ -91,53 +92,17 @@ function performEnvelope(settled: Settled, exchange: Exchange, type: SoapType, b
   const { version, charset, action } = type;
   const request = readEnvelope(bytes, charset, version);
   const operation = requireOperation(request.namespace, request.name);
-  if (action !== '' && action !== operation.name && action !== namespace + operation.name) throw new SoapFault('F10');
+  if (action !== '' && !actionsOf(operation).includes(action)) throw new SoapFault('F10');
   return after(perform(settled, operation, exchange, givenInSoap(request)), (value) =>
     writeSuccess(version, operation, value),
   );
 }
 
-type SoapType = { readonly version: SoapVersion; readonly charset: string | undefined; readonly action: string };
-
-/** @throws HttpFault `unsupported_media_type` for anything but the two media types of SOAP, in UTF-8 or UTF-16, without coding */
-function readSoapType(request: Request): SoapType {
-  const { type, parameters } = readMediaType(request);
-  const version = type === mediaTypes['1.1'] ? '1.1' : type === mediaTypes['1.2'] ? '1.2' : undefined;
-  const charset = parameters.get('charset')?.toLowerCase();
-  const readable = charset === undefined || charset === 'utf-8' || charset === 'utf-16';
-  if (version === undefined || !readable) throw new HttpFault('unsupported_media_type');
-  const header = request.headers.get('soapaction') ?? '';
-  return { version, charset, action: readAction(version === '1.1' ? header : (parameters.get('action') ?? '')) };
-}
-
-function readMediaType(request: Request): MediaType {
-  const coding = request.headers.get('content-encoding')?.trim().toLowerCase() ?? 'identity';
-  if (coding !== 'identity') throw new HttpFault('unsupported_media_type');
-  return parseMediaType(request.headers.get('content-type') ?? '');
-}
-
-type MediaType = { readonly type: string; readonly parameters: ReadonlyMap<string, string> };
-
-const parseMediaType = rememberLast((header): MediaType => {
-  const [type = '', ...rest] = header.split(';').map((part) => part.trim());
-  if (type.includes(',')) throw new HttpFault('unsupported_media_type');
-  const parameters = rest.map((part): [string, string] => {
-    const equals = part.indexOf('=');
-    return [part.slice(0, equals).trim().toLowerCase(), unquote(part.slice(equals + 1).trim())];
-  });
-  // A header sent twice arrives as one, and of two encodings neither may be the one that counts.
-  if (new Set(parameters.map(([name]) => name)).size < parameters.length) throw new HttpFault('unsupported_media_type');
-  return { type: type.toLowerCase(), parameters: new Map(parameters) };
-});
-
-function unquote(text: string): string {
-  return text.trim().replace(/^"(.*)"$/, '$1');
-}
-
-const readAction = rememberLast(unquote);
+const operationsByName = new Map(operations.map((operation) => [operation.name, operation]));
+const actionsOf = remember(({ name }: Operation) => [namespace + name, name]);
 
 function requireOperation(space: string, name: string): Operation {
-  const operation = operations.find((row) => row.name === name);
+  const operation = operationsByName.get(name);
   if (operation === undefined || space !== namespace) throw new SoapFault('F9');
   return operation;
 }
