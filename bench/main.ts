@@ -1,6 +1,7 @@
 /** `npm run bench`: see `options.ts` for the command line, `README.md` for how to read what comes out. */
 import { endPrograms } from '../tests/support/program.ts';
 import { writeFlood } from './flood.ts';
+import { writeHeld } from './held.ts';
 import { help, readOptions, UsageError } from './options.ts';
 import { type Outcome, runBench } from './run.ts';
 import { writeComparisons, writeTable } from './table.ts';
@@ -18,7 +19,7 @@ async function main(args: readonly string[]): Promise<number> {
 }
 
 function writePage(outcome: Outcome, args: readonly string[]): string {
-  const { date, machine, loadBefore, versions, options, pinned, readyMs, rows, flood, omitted } = outcome;
+  const { date, machine, loadBefore, versions, options, pinned, readyMs, rows, flood, held, omitted } = outcome;
   const names = Object.entries(versions).map(([name, version]) => `${name} ${version}`);
   const pins = pinned ? 'server on one core, load on another' : 'not pinned to cores';
   const stored = `${options.sessions.toLocaleString('en')} stored sessions`;
@@ -33,6 +34,7 @@ function writePage(outcome: Outcome, args: readonly string[]): string {
     '',
     ...writeComparisons(rows),
     ...(flood === null ? [] : [writeFlood(flood)]),
+    ...(held === null ? [] : [writeHeld(held)]),
   ].join('\n');
 }
 

@@ -14,6 +14,7 @@ export type Options = {
   readonly store: 'sqlite' | 'postgres';
   readonly cold: boolean;
   readonly flood: boolean;
+  readonly memory: boolean;
   readonly refusedPercent: number;
   /** Settings of Cardea beyond the usual ones. */
   readonly settings: Readonly<Record<string, string>>;
@@ -47,6 +48,7 @@ Around it
   --cold              adds rest-cold: each check is of another stored session
   --refused <percent> adds rest-mixed: so much of the checks carries an unknown key
   --flood             adds a login flood of 200 clients beside 500 checks/s
+  --memory            adds what 50,000 sessions take in the server's memory
   --set NAME=VALUE    a setting of Cardea, CARDEA_…; may be repeated
   --generator <name>  wrk, or own: the bench's own client (default: wrk if installed)
   --json              prints JSON in the place of the table
@@ -79,6 +81,7 @@ export function readOptions(args: readonly string[], hasWrk: boolean): Options |
     store: readWord('--store', values.store ?? 'sqlite', ['sqlite', 'postgres']),
     cold,
     flood: values.flood === true,
+    memory: values.memory === true,
     refusedPercent,
     settings: readSettings(values.set ?? []),
     generator: readWord('--generator', values.generator ?? (hasWrk ? 'wrk' : 'own'), ['wrk', 'own']),
@@ -100,6 +103,7 @@ function parse(args: readonly string[]) {
         store: { type: 'string' },
         cold: { type: 'boolean' },
         flood: { type: 'boolean' },
+        memory: { type: 'boolean' },
         refused: { type: 'string' },
         set: { type: 'string', multiple: true },
         generator: { type: 'string' },

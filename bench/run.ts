@@ -6,6 +6,7 @@ import { type Cardea, startCardea } from './cardea/server.ts';
 import { makeCardeaTargets, warmUsers } from './cardea/targets.ts';
 import { startDatabase } from './database.ts';
 import { type Flood, measureFlood } from './flood.ts';
+import { type Held, measureHeld } from './held.ts';
 import { choosePinning, describeMachine, type Pinning, versionOf } from './machine.ts';
 import { sendOnce } from './measure.ts';
 import { makeNeighbours, type Model, type NeighbourName } from './neighbours/neighbours.ts';
@@ -29,6 +30,7 @@ export type Outcome = {
   readonly rows: readonly Row[];
   /** Null unless asked for. */
   readonly flood: Flood | null;
+  readonly held: Held | null;
   /** What was asked for and is missing, one sentence each. */
   readonly omitted: readonly string[];
 };
@@ -86,6 +88,7 @@ async function measureAll(
   // Nothing else runs beside it.
   await endPrograms();
   const flood = options.flood ? await measureFlood({ ...options, folder, report }) : null;
+  const held = options.memory ? await measureHeld({ ...options, folder, report }) : null;
   return {
     date: new Date().toISOString().slice(0, 16).replace('T', ' '),
     machine: describeMachine(),
@@ -95,6 +98,7 @@ async function measureAll(
     readyMs: Math.round(cardea.readyMs),
     rows: makeRows(results),
     flood,
+    held,
     omitted,
   };
 }

@@ -14,7 +14,8 @@ const coldWalk = 200_000;
 
 const restPath = '/v2/auth/session';
 
-function restByBearer(token: string): string {
+/** A REST check by bearer token. */
+export function restByBearer(token: string): string {
   return writeRequest('POST', restPath, { Authorization: `Bearer ${token}`, 'Content-Type': 'application/json' });
 }
 
