@@ -1,5 +1,5 @@
-import { type Selectable, sql } from 'kysely';
-import { prepare } from './prepared.ts';
+import { type RawBuilder, type Selectable, sql } from 'kysely';
+import { prepare, prepareNamed } from './prepared.ts';
 import type { SessionsTable } from './schema.ts';
 import { type Db, selectUser, type UserRow } from './users.ts';
 
@@ -32,17 +32,37 @@ export async function lockSession(trx: Db, id: string): Promise<SessionRow | und
   return (await trx.executeQuery(sessionById(trx, id))).rows[0];
 }
 
+/** Writes a session of the store's present epoch. */
 export async function insertSession(trx: Db, session: Omit<SessionsTable, 'epoch'>): Promise<void> {
-  const epoch = await trx
-    .selectFrom('counters')
-    .select('value')
-    .where('name', '=', 'session_epoch')
-    .executeTakeFirstOrThrow();
-  await trx
-    .insertInto('sessions')
-    .values({ ...session, epoch: epoch.value })
-    .execute();
+  await trx.executeQuery(insertingSession(trx, session));
 }
+
+const insertingSession = prepareNamed<Omit<SessionsTable, 'epoch'>>((db, value) =>
+  db.insertInto('sessions').values((row) => ({
+    id: value('id'),
+    user_id: value('user_id'),
+    generation: value('generation'),
+    entry: value('entry'),
+    secret_digest: value('secret_digest'),
+    live_jti: value('live_jti'),
+    live_issued_at: value('live_issued_at'),
+    live_expires_at: value('live_expires_at'),
+    live_key_id: value('live_key_id'),
+    previous_jti: value('previous_jti'),
+    rotated_ms: value('rotated_ms'),
+    api_key_id: value('api_key_id'),
+    epoch: row.selectFrom('counters').select('value').where('name', '=', 'session_epoch'),
+    idle_seconds: value('idle_seconds'),
+    created_at: value('created_at'),
+    last_used_at: value('last_used_at'),
+    absolute_expires_at: value('absolute_expires_at'),
+    ended_at: value('ended_at'),
+    end_reason: value('end_reason'),
+    address: value('address'),
+    user_agent: value('user_agent'),
+    sender: value('sender'),
+  })),
+);
 
 /** The token that lives from now on, and the one it takes the place of. */
 export type Rotation = Pick<
@@ -135,7 +155,7 @@ export async function endSessionsOfKeys(trx: Db, keyIds: readonly number[], end:
  * In SQL what of a session's life its own row tells: not ended, and before each of its limits. Generation, epoch and the user's
  * status are for `isSessionLive` to judge.
  */
-function mayLiveAt(table: string, at: number) {
+function mayLiveAt(table: string, at: number | RawBuilder<number>) {
   const column = (name: keyof SessionsTable) => sql.ref(`${table}.${name}`);
   return sql<boolean>`(${column('ended_at')} is null and ${column('absolute_expires_at')} > ${at}
     and (${column('live_expires_at')} is null or ${column('live_expires_at')} > ${at})
@@ -148,22 +168,25 @@ function mayLiveAt(table: string, at: number) {
  * @returns how many
  */
 export async function endOldestSessions(trx: Db, userId: number, keep: number, end: SessionEnd): Promise<number> {
-  const surplus = trx
+  const { numAffectedRows } = await trx.executeQuery(endingOldest(trx, { userId, keep, ...end }));
+  return Number(numAffectedRows ?? 0n);
+}
+
+const endingOldest = prepareNamed<{ userId: number; keep: number } & SessionEnd>((db, value) => {
+  const surplus = db
     .selectFrom('sessions as old')
     .select('old.id')
-    .where('old.user_id', '=', userId)
-    .where(mayLiveAt('old', end.endedAt))
+    .where('old.user_id', '=', value('userId'))
+    .where(mayLiveAt('old', value('endedAt')))
     .orderBy('old.created_at', 'desc')
     .orderBy('old.id', 'desc')
-    .offset(keep)
+    .offset(value('keep'))
     .limit(10_000);
-  const result = await trx
+  return db
     .updateTable('sessions')
-    .set({ ended_at: end.endedAt, end_reason: end.reason })
-    .where('id', 'in', surplus)
-    .executeTakeFirst();
-  return Number(result.numUpdatedRows);
-}
+    .set({ ended_at: value('endedAt'), end_reason: value('reason') })
+    .where('id', 'in', surplus);
+});
 
 export type SessionListing = {
   readonly userId: number | undefined;

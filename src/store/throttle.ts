@@ -1,4 +1,5 @@
 import { type Selectable, sql } from 'kysely';
+import { prepareNamed } from './prepared.ts';
 import type { Schema } from './schema.ts';
 import type { Db } from './users.ts';
 
@@ -6,14 +7,18 @@ export type ThrottleRow = Selectable<Schema['throttle']>;
 export type KnownAddressRow = Selectable<Schema['known_addresses']>;
 
 /** Reads what was counted for a subject so that no other transaction counts before this one ends. */
-export function lockSubject(trx: Db, subject: string, nowMs: number): Promise<ThrottleRow> {
-  return trx
-    .insertInto('throttle')
-    .values({ subject, failures: 0, since_ms: nowMs, last_ms: nowMs })
-    .onConflict((conflict) => conflict.column('subject').doUpdateSet({ failures: sql`throttle.failures` }))
-    .returningAll()
-    .executeTakeFirstOrThrow();
+export async function lockSubject(trx: Db, subject: string, nowMs: number): Promise<ThrottleRow> {
+  const { rows } = await trx.executeQuery(lockingSubject(trx, { subject, nowMs }));
+  return rows[0] as ThrottleRow;
 }
+
+const lockingSubject = prepareNamed<{ subject: string; nowMs: number }, ThrottleRow>((db, value) =>
+  db
+    .insertInto('throttle')
+    .values({ subject: value('subject'), failures: 0, since_ms: value('nowMs'), last_ms: value('nowMs') })
+    .onConflict((conflict) => conflict.column('subject').doUpdateSet({ failures: sql`throttle.failures` }))
+    .returningAll(),
+);
 
 /** How many names and addresses have something counted. */
 export async function countSubjects(db: Db): Promise<number> {
@@ -25,23 +30,36 @@ export async function countSubjects(db: Db): Promise<number> {
 }
 
 export async function writeSubject(trx: Db, row: ThrottleRow): Promise<void> {
-  const { subject, ...counted } = row;
-  await trx.updateTable('throttle').set(counted).where('subject', '=', subject).execute();
+  await trx.executeQuery(writingSubject(trx, row));
 }
 
+const writingSubject = prepareNamed<ThrottleRow>((db, value) =>
+  db
+    .updateTable('throttle')
+    .set({ failures: value('failures'), since_ms: value('since_ms'), last_ms: value('last_ms') })
+    .where('subject', '=', value('subject')),
+);
+
 export async function forgetSubject(trx: Db, subject: string): Promise<void> {
-  await trx.deleteFrom('throttle').where('subject', '=', subject).execute();
+  await trx.executeQuery(forgettingSubject(trx, { subject }));
 }
+
+const forgettingSubject = prepareNamed<{ subject: string }>((db, value) =>
+  db.deleteFrom('throttle').where('subject', '=', value('subject')),
+);
 
 /** Takes back one counted try that turned out right. */
 export async function refundSubject(trx: Db, subject: string): Promise<void> {
-  await trx
+  await trx.executeQuery(refundingSubject(trx, { subject }));
+}
+
+const refundingSubject = prepareNamed<{ subject: string }>((db, value) =>
+  db
     .updateTable('throttle')
     .set((row) => ({ failures: row('failures', '-', 1) }))
-    .where('subject', '=', subject)
-    .where('failures', '>', 0)
-    .execute();
-}
+    .where('subject', '=', value('subject'))
+    .where('failures', '>', 0),
+);
 
 export function readKnownAddress(db: Db, userId: number, address: string): Promise<KnownAddressRow | undefined> {
   return db
@@ -63,12 +81,17 @@ export async function recordKnownTry(trx: Db, userId: number, address: string, t
 
 /** Remembers that the user signed in from here. */
 export async function recordKnownLogin(trx: Db, userId: number, address: string, loginAt: number): Promise<void> {
-  await trx
-    .insertInto('known_addresses')
-    .values({ user_id: userId, address, last_try_ms: 0, last_login_at: loginAt })
-    .onConflict((conflict) => conflict.columns(['user_id', 'address']).doUpdateSet({ last_login_at: loginAt }))
-    .execute();
+  await trx.executeQuery(recordingKnownLogin(trx, { userId, address, loginAt }));
 }
+
+const recordingKnownLogin = prepareNamed<{ userId: number; address: string; loginAt: number }>((db, value) =>
+  db
+    .insertInto('known_addresses')
+    .values({ user_id: value('userId'), address: value('address'), last_try_ms: 0, last_login_at: value('loginAt') })
+    .onConflict((conflict) =>
+      conflict.columns(['user_id', 'address']).doUpdateSet({ last_login_at: value('loginAt') }),
+    ),
+);
 
 /** Deletes at most `limit` counters that stood still since `beforeMs`. @returns how many */
 export async function sweepThrottle(trx: Db, beforeMs: number, limit: number): Promise<number> {

@@ -1,5 +1,6 @@
 import { type Kysely, type Selectable, sql } from 'kysely';
 import type { Engine } from './open.ts';
+import { prepareNamed } from './prepared.ts';
 import type { Schema, UsersTable } from './schema.ts';
 
 export type Db = Kysely<Schema>;
@@ -75,15 +76,18 @@ export function readUser(db: Db, id: number): Promise<UserRow | undefined> {
 }
 
 /** At most three users whose login or e-mail equals the canonical name; the caller judges which of them counts. */
-export function findUsersByName(db: Db, nameKey: string): Promise<SignInRow[]> {
-  return db
+export async function findUsersByName(db: Db, nameKey: string): Promise<SignInRow[]> {
+  return (await db.executeQuery(findingUsers(db, { nameKey }))).rows;
+}
+
+const findingUsers = prepareNamed<{ nameKey: string }, SignInRow>((db, value) =>
+  db
     .selectFrom('users')
     .select(signInColumns)
-    .where((where) => where.or([where('login_key', '=', nameKey), where('email_key', '=', nameKey)]))
+    .where((where) => where.or([where('login_key', '=', value('nameKey')), where('email_key', '=', value('nameKey'))]))
     .orderBy('id')
-    .limit(3)
-    .execute();
-}
+    .limit(3),
+);
 
 export function readSignIn(db: Db, id: number): Promise<SignInRow | undefined> {
   return db.selectFrom('users').select(signInColumns).where('id', '=', id).executeTakeFirst();
@@ -102,14 +106,17 @@ const signInColumns = [
 ] as const;
 
 /** Reads a user so that no other transaction changes the row before this one ends. */
-export function lockUser(trx: Db, id: number): Promise<SignInRow | undefined> {
-  return trx
+export async function lockUser(trx: Db, id: number): Promise<SignInRow | undefined> {
+  return (await trx.executeQuery(lockingUser(trx, { id }))).rows[0];
+}
+
+const lockingUser = prepareNamed<{ id: number }, SignInRow>((db, value) =>
+  db
     .updateTable('users')
     .set((row) => ({ session_generation: row.ref('session_generation') }))
-    .where('id', '=', id)
-    .returning(signInColumns)
-    .executeTakeFirst();
-}
+    .where('id', '=', value('id'))
+    .returning(signInColumns),
+);
 
 export type UserFilter = {
   readonly id?: number;
@@ -183,14 +190,17 @@ export async function hasNoUsers(db: Db): Promise<boolean> {
 
 /** Counts a wrong password of this user, up to `limit`. @returns whether there was room below the limit */
 export async function countFailedPassword(trx: Db, id: number, limit: number): Promise<boolean> {
-  const result = await trx
+  const { numAffectedRows } = await trx.executeQuery(countingFailure(trx, { id, limit }));
+  return (numAffectedRows ?? 0n) > 0n;
+}
+
+const countingFailure = prepareNamed<{ id: number; limit: number }>((db, value) =>
+  db
     .updateTable('users')
     .set((row) => ({ failed_passwords: row('failed_passwords', '+', 1) }))
-    .where('id', '=', id)
-    .where('failed_passwords', '<', limit)
-    .executeTakeFirst();
-  return result.numUpdatedRows > 0n;
-}
+    .where('id', '=', value('id'))
+    .where('failed_passwords', '<', value('limit')),
+);
 
 /** Takes back a counted password that was never judged. */
 export async function takeBackFailedPassword(trx: Db, id: number): Promise<void> {
