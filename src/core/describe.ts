@@ -3,7 +3,9 @@ import { factsOfUser } from '../store/directory.ts';
 import { type DescribedContext, type SessionContext, toDirectoryFacts } from './context.ts';
 import type { Core } from './core.ts';
 
-const described = new WeakMap<SessionContext, DescribedContext>();
+/** Kept in the context itself, as `remember` keeps answers: a `WeakMap` of all would be walked through at every collection of garbage. */
+const slot = Symbol('described');
+type Described = { readonly [slot]?: DescribedContext };
 
 /**
  * A context with what the directory says of its user. It is read when a contract prints it and lives as long as the context, which
@@ -11,11 +13,11 @@ const described = new WeakMap<SessionContext, DescribedContext>();
  * @throws StoreError, also by the promise
  */
 export function describe(core: Core, context: SessionContext): Soon<DescribedContext> {
-  const known = described.get(context);
+  const known = (context as Described)[slot];
   if (known !== undefined) return known;
   return after(core.store.read(factsOfUser(core.store.checks, context.user.id)), (rows) => {
     const full = { ...context, ...toDirectoryFacts(rows) };
-    described.set(context, full);
+    Object.defineProperty(context, slot, { value: full });
     return full;
   });
 }

@@ -1,12 +1,14 @@
-/** Remembers what was computed of a value for as long as the value lives. */
+/**
+ * Remembers what was computed of a value for as long as the value lives: in the value itself, where neither JSON nor a copy shows it.
+ * A `WeakMap` of all of them would be walked through at every collection of garbage, however short.
+ */
 export function remember<K extends object, V>(compute: (key: K) => V): (key: K) => V {
-  const known = new WeakMap<K, V>();
+  const slot = Symbol('remembered');
   return (key) => {
-    let value = known.get(key);
-    if (value === undefined) {
-      value = compute(key);
-      known.set(key, value);
-    }
+    const known = (key as { readonly [slot]?: V })[slot];
+    if (known !== undefined) return known;
+    const value = compute(key);
+    Object.defineProperty(key, slot, { value });
     return value;
   };
 }
