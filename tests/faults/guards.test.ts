@@ -1,6 +1,7 @@
 import { expect, test } from 'bun:test';
 import { join } from 'node:path';
 import { projectRoot } from '../support/program.ts';
+import { faults } from './list.ts';
 import { type GuardName, guards, type Patch, removeGuards } from './guards.ts';
 
 test.each((Object.keys(guards) as GuardName[]).map((name) => [name]))(
@@ -22,4 +23,9 @@ test('a guard that does not stand in the product is an error, not a test of noth
     'exactly once',
   );
   expect(removeGuards('store/x.ts', 'a b', [{ file: 'store/x.ts', from: 'a', to: 'z' }])).toBe('z b');
+});
+
+test('no fault stands in the plan twice', () => {
+  const names = faults.map(({ id, title }) => `${id} ${title}`);
+  expect(names.filter((name, index) => names.indexOf(name) !== index)).toEqual([]);
 });

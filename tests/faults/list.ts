@@ -41,7 +41,6 @@ export const faults: readonly Fault[] = [
   ...upgradeFaults,
   ...descriptorFaults,
   ...memoryFaults,
-  ...loadFaults,
   ...expiryFaults,
   ...sizeFaults,
   ...stopFaults,

@@ -101,7 +101,7 @@ function endsByUser(history: History): ReadonlyMap<string, Step[]> {
 }
 
 /** Whether something was under way that makes a login come too late. */
-function isRaced({ history }: Case, login: Step, user: string): boolean {
+export function isRaced({ history }: Case, login: Step, user: string): boolean {
   return (endsByUser(history).get(user) ?? []).some(({ from, to, outcome }) => {
     return from < login.to && (outcome === 'unknown' || to > login.from);
   });

@@ -108,6 +108,17 @@ describe('the judge of histories', () => {
     ],
     [
       'I7',
+      'a refused sign-in with a record, while nobody ended anything',
+      [endAll(1, 0, 10), login(2, 20, 30, refused)],
+      {
+        audit: [
+          { op: 1, event: 'user.reset' },
+          { op: 2, event: 'login.succeeded' },
+        ],
+      },
+    ],
+    [
+      'I7',
       'a change written down twice',
       [login(1, 0, 10)],
       { audit: [1, 1].map((op) => ({ op, event: 'login.succeeded' })) },
@@ -131,6 +142,16 @@ describe('the judge of histories', () => {
     [
       'a session from login to logout',
       [login(1, 0, 10), check(2, 11, 20), logout(3, 30, 40), check(4, 41, 50, refused)],
+    ],
+    [
+      'a sign-in that came too late, and was written down',
+      [login(1, 0, 10, refused), endAll(2, 5, 8)],
+      {
+        audit: [
+          { op: 1, event: 'login.succeeded' },
+          { op: 2, event: 'user.reset' },
+        ],
+      },
     ],
     [
       'either answer beside a logout',
