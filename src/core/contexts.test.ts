@@ -61,6 +61,15 @@ test('a refusal is kept for its kind and ten seconds, until any change that conc
   expect(cache.isRefused('api_key', 'text', 100)).toBe(false);
 });
 
+test('a text that was refused as two kinds of credential is known as both', () => {
+  const cache = createContextCache(10, unchanged);
+  cache.keepRefusal('session_guid', 'text', 100);
+  cache.keepRefusal('api_key', 'text', 100);
+  expect(cache.isRefused('session_guid', 'text', 101)).toBe(true);
+  expect(cache.isRefused('api_key', 'text', 101)).toBe(true);
+  expect(cache.isRefused('cookie', 'text', 101)).toBe(false);
+});
+
 test('AVL-02: guesses push no good credential out, and are not kept without end', () => {
   const cache = createContextCache(10, unchanged);
   cache.keep('bearer', 'good', contextOf(1), endless, 0);

@@ -1,4 +1,4 @@
-import { createBoundedMap } from './bounded-map.ts';
+import { type BoundedMap, createBoundedMap } from './bounded-map.ts';
 import type { Credential, SessionContext } from './context.ts';
 
 /** What a credential stands for, and the seconds from which on the store must be asked again: its end, or a use worth recording. */
@@ -34,7 +34,7 @@ export type ContextCache = {
 /** Changes of other processes are looked for at most this often; whoever makes one waits longer before it reports success. */
 const foreignCheckMs = 50;
 /**
- * Refusals kept; they have a place of their own, so that guesses push no good credential out. What is refused can become good only by
+ * Refusals kept of each kind; they have a place of their own, so that guesses push no good credential out. What is refused can become good only by
  * a change that concerns everybody (a user enabled again, a key stored), or not at all.
  */
 const mostRefusals = 1_000;
@@ -48,7 +48,8 @@ const mostForgotten = 10_000;
  */
 export function createContextCache(capacity: number, foreignChanges: () => number): ContextCache {
   const entries = createBoundedMap<Entry>(capacity);
-  const refusals = createBoundedMap<{ readonly kind: Credential['kind']; readonly since: number }>(mostRefusals);
+  /** By kind, since one text may be refused as two, and by text the second of the refusal. */
+  const refusals = new Map<Credential['kind'], BoundedMap<number>>();
   /** By user, the change after which an entry is good again. */
   const forgotten = new Map<number, number>();
   let changes = 0;
@@ -93,13 +94,18 @@ export function createContextCache(capacity: number, foreignChanges: () => numbe
       entries.set(text, { kind, context, goodBefore, change: changes, touchedAt: nowSeconds });
     },
     isRefused(kind, text, nowSeconds) {
-      const refusal = refusals.get(text);
-      if (refusal === undefined || refusal.kind !== kind) return false;
+      const since = refusals.get(kind)?.get(text);
+      if (since === undefined) return false;
       // A clock that was set back must not make a refusal last.
-      return nowSeconds >= refusal.since && nowSeconds < refusal.since + refusalSeconds;
+      return nowSeconds >= since && nowSeconds < since + refusalSeconds;
     },
     keepRefusal(kind, text, nowSeconds) {
-      refusals.set(text, { kind, since: nowSeconds });
+      let own = refusals.get(kind);
+      if (own === undefined) {
+        own = createBoundedMap<number>(mostRefusals);
+        refusals.set(kind, own);
+      }
+      own.set(text, nowSeconds);
     },
     forgetUser(userId) {
       changes += 1;

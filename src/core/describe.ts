@@ -17,7 +17,7 @@ export function describe(core: Core, context: SessionContext): Soon<DescribedCon
   if (known !== undefined) return known;
   return after(core.store.read(factsOfUser(core.store.checks, context.user.id)), (rows) => {
     const full = { ...context, ...toDirectoryFacts(rows) };
-    Object.defineProperty(context, slot, { value: full });
+    Object.defineProperty(context, slot, { value: full, writable: true });
     return full;
   });
 }

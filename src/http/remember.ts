@@ -8,7 +8,7 @@ export function remember<K extends object, V>(compute: (key: K) => V): (key: K) 
     const known = (key as { readonly [slot]?: V })[slot];
     if (known !== undefined) return known;
     const value = compute(key);
-    Object.defineProperty(key, slot, { value });
+    Object.defineProperty(key, slot, { value, writable: true });
     return value;
   };
 }

@@ -3,7 +3,7 @@ import type { Soon } from '../soon.ts';
 import { isBusy, isDiskFull } from './errors.ts';
 import { guardTransaction } from './guard.ts';
 import { createHealth, foreignHealth, type Health } from './health.ts';
-import { openPostgres } from './postgres.ts';
+import { openPostgres, type PoolSizes } from './postgres.ts';
 import type { Schema } from './schema.ts';
 import { openSqliteReader, openSqliteWriter } from './sqlite.ts';
 
@@ -62,8 +62,8 @@ export async function openStore(options: StoreOptions): Promise<Store> {
   return openSqliteStore(options.url, options.create);
 }
 
-async function openPostgresStore(options: StoreOptions): Promise<Store> {
-  const handle = await openPostgres(options.url, options.allowUnsafeDurability === true);
+async function openPostgresStore(options: StoreOptions, poolSizes?: PoolSizes): Promise<Store> {
+  const handle = await openPostgres(options.url, options.allowUnsafeDurability === true, poolSizes);
   const db = connect(handle);
   return {
     engine: 'postgres',
@@ -78,9 +78,9 @@ async function openPostgresStore(options: StoreOptions): Promise<Store> {
   };
 }
 
-/** Not by a connection that is there already, which may lead to the server of before. */
+/** Not by a connection that is there already, which may lead to the server of before; and by few, since the role may have no more. */
 async function lookAfresh(options: StoreOptions, recognise: (fresh: Store) => Promise<string>): Promise<string> {
-  const fresh = await openPostgresStore(options);
+  const fresh = await openPostgresStore(options, { singles: 1, transactions: 1 });
   try {
     return await recognise(fresh);
   } finally {

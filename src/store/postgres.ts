@@ -30,22 +30,25 @@ export type PostgresHandle = {
 
 const reserveLimitMs = 500;
 const queryLimitMs = 1000;
-/** Together ten connections. */
-const singleConnections = 4;
-const transactionConnections = 6;
+/** Most connections for statements by themselves, and for transactions. */
+export type PoolSizes = { readonly singles: number; readonly transactions: number };
+
+/** Together ten connections; a look at another server takes up to two more. */
+const usualSizes: PoolSizes = { singles: 4, transactions: 6 };
 
 /**
  * @throws StoreError('unavailable') when the server does not answer within about a second
  * @throws Error when the server is a standby, or may lose what it acknowledged and `allowUnsafeDurability` is not set
  */
-export async function openPostgres(url: string, allowUnsafeDurability: boolean): Promise<PostgresHandle> {
+export async function openPostgres(
+  url: string,
+  allowUnsafeDurability: boolean,
+  sizes = usualSizes,
+): Promise<PostgresHandle> {
   const failover = createFailoverGuard();
-  const pools: Pools = {
-    url,
-    failover,
-    singles: connect(url, singleConnections, failover),
-    transactions: connect(url, transactionConnections, failover),
-  };
+  const openSingles = () => connect(url, sizes.singles, failover);
+  const transactions = connect(url, sizes.transactions, failover);
+  const pools: Pools = { failover, openSingles, singles: openSingles(), transactions };
   try {
     await refuseUnfitServer(pools, allowUnsafeDurability);
   } catch (error) {
@@ -67,8 +70,8 @@ export async function openPostgres(url: string, allowUnsafeDurability: boolean):
 }
 
 type Pools = {
-  readonly url: string;
   readonly failover: FailoverGuard;
+  readonly openSingles: () => SQL;
   singles: SQL;
   readonly transactions: SQL;
 };
@@ -228,7 +231,7 @@ async function runSingle<R>(pools: Pools, text: string, parameters: readonly unk
   const era = failover.era();
   const result = await runLimited<R>(pool, text, parameters, () => {
     if (pools.singles !== pool) return;
-    pools.singles = connect(pools.url, singleConnections, failover);
+    pools.singles = pools.openSingles();
     closeQuietly(pool);
   });
   if (!failover.counts(era)) await failover.admit(era);

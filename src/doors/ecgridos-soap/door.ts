@@ -72,6 +72,8 @@ function formRoutes(settled: Settled, operation: Operation): Route[] {
 
 function answerSoap(settled: Settled, exchange: Exchange): Soon<Response> {
   const type = readSoapType(exchange.request);
+  // Now, before the body: whoever changes something is written down with the address, which is gone with the connection.
+  if (!readingActions.has(type.action)) exchange.caller.hold();
   return after(readBody(exchange.request, bodyLimit), (bytes) => answerEnvelope(settled, exchange, type, bytes));
 }
 
@@ -98,6 +100,10 @@ function performEnvelope(settled: Settled, exchange: Exchange, type: SoapType, b
   );
 }
 
+/** The actions under which nothing but reading is done: an action that is named is that of the operation (F10). */
+const readingActions = new Set(
+  operations.filter(({ formGet }) => formGet !== 'never').flatMap(({ name }) => [name, namespace + name]),
+);
 const operationsByName = new Map(operations.map((operation) => [operation.name, operation]));
 const actionsOf = remember(({ name }: Operation) => [namespace + name, name]);
 
@@ -137,8 +143,6 @@ function soapAnswer(
 /** Credential, then parameters, then rights, then the deed: the order of the contract, section 3. */
 function perform({ core, settings }: Settled, operation: Operation, exchange: Exchange, given: Given): Soon<Value> {
   const { caller } = exchange;
-  // Whoever changes something is written down with the address, which is gone as soon as the client has hung up.
-  if (operation.formGet === 'never') caller.hold();
   const call = { core, settings, caller, given };
   if (operation.access === 'public') return operation.run(call);
   const sessionId = readSessionId(given);
