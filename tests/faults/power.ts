@@ -71,8 +71,9 @@ async function end(server: Server): Promise<void> {
   await server.exited;
 }
 
+/** Only reads: the last writer to leave would take the log away, without which a server rightly refuses to start. */
 function isWhole(path: string): boolean {
-  using db = new Database(path, { readwrite: true });
+  using db = new Database(path, { readonly: true });
   const [found] = db.query<{ integrity_check: string }, []>('pragma integrity_check').all();
   return found?.integrity_check === 'ok';
 }
