@@ -3,7 +3,7 @@ import { factsOfUser } from '../store/directory.ts';
 import { type DescribedContext, type SessionContext, toDirectoryFacts } from './context.ts';
 import type { Core } from './core.ts';
 
-/** Kept in the context itself, as `remember` keeps answers: a `WeakMap` of all would be walked through at every collection of garbage. */
+/** Kept in the context itself, as `remember` keeps answers. */
 const slot = Symbol('described');
 type Described = { readonly [slot]?: DescribedContext };
 
